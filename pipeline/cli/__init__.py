@@ -1,0 +1,83 @@
+"""The command line: parse, call one function, print.
+
+One module a verb, named as the verb; each has `HELP` (one line), `configure(parser)` and
+`run(args) -> int`. Verb modules import what they need inside `run`, so that `pipeline --help`
+costs nothing. Exit codes: 0 well, 1 a run ended badly, 2 bad input, 3 target unreachable,
+4 a change failed, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+from pipeline import __version__
+from pipeline.errors import PipelineError
+
+VERBS = (
+    "settings",
+    "render",
+    "check",
+    "plan",
+    "apply",
+    "data",
+    "run",
+    "status",
+    "logs",
+    "graph",
+    "invoke",
+    "approve",
+    "down",
+    "local",
+)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line, each verb's options included."""
+    parser = argparse.ArgumentParser(
+        prog="pipeline",
+        description="GitOps for machine learning on AWS: settings -> definition -> render -> check -> plan "
+        "-> apply -> run. Everything runs on this machine unless --target aws (or PIPELINE_TARGET=aws) is given.",
+        epilog="Start with: pipeline check && pipeline apply iris && pipeline run iris --follow",
+    )
+    parser.add_argument("--version", action="version", version=f"pipeline {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show a traceback with an error")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for verb in VERBS:
+        module = importlib.import_module(f"pipeline.cli.{verb}")
+        sub = verbs.add_parser(
+            verb,
+            help=module.HELP,
+            description=getattr(module, "DESCRIPTION", module.HELP),
+            epilog=getattr(module, "EPILOG", None),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.configure(sub)
+        sub.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; return its exit code. Known errors are printed, not raised."""
+    args = build_parser().parse_args(argv)
+    debug = args.debug or os.environ.get("PIPELINE_DEBUG") == "1"
+    try:
+        return int(args.run(args) or 0)
+    except PipelineError as error:
+        if debug:
+            raise
+        if getattr(args, "json", False):
+            print(json.dumps({"error": {"where": error.where, "what": str(error.what), "hint": error.hint}}))
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader (`| head`) went away; that is its right.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0

@@ -1,0 +1,1 @@
+"""Typed, validated desired state: `pipeline.toml` and one `settings.toml` a pipeline."""

@@ -1,0 +1,180 @@
+"""The desired state, typed: what may stand in `pipeline.toml` and in a pipeline's `settings.toml`.
+
+Every model is frozen and refuses unknown keys. Units are in the names (seconds, gb, days, hours).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Model(BaseModel):
+    """Frozen; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,30}$", description="lower case, digits and hyphens")]
+AccountId = Annotated[str, Field(pattern=r"^\d{12}$", description="12 digits, in quotes")]
+Region = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
+InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$", description="such as ml.m5.large")]
+
+
+class TrainingInstance(Model):
+    """Where the training job runs."""
+
+    instance_type: InstanceType = "ml.m5.large"
+    instance_count: Annotated[int, Field(ge=1, le=100)] = 1
+    volume_gb: Annotated[int, Field(ge=1, le=16384)] = 10
+    max_runtime_seconds: Annotated[int, Field(ge=1, le=2419200)] = 3600
+    spot: bool = False
+    max_wait_seconds: Annotated[int, Field(ge=1, le=2419200)] | None = None
+
+
+class ProcessingInstance(Model):
+    """Where the evaluation job runs."""
+
+    instance_type: InstanceType = "ml.m5.large"
+    instance_count: Annotated[int, Field(ge=1, le=100)] = 1
+    volume_gb: Annotated[int, Field(ge=1, le=16384)] = 10
+    max_runtime_seconds: Annotated[int, Field(ge=1, le=604800)] = 3600
+
+
+class EndpointCapacity(Model):
+    """What the endpoint runs on."""
+
+    instance_type: InstanceType = "ml.m5.large"
+    instance_count: Annotated[int, Field(ge=1, le=100)] = 1
+
+
+class Approval(Model):
+    """Who lets a model that passed the gate go on to the endpoint."""
+
+    mode: Literal["automatic", "manual"] = "automatic"
+    expires_hours: Annotated[int, Field(ge=1, le=8760)] = 72
+
+
+class Notification(Model):
+    """Slack messages. The webhook URL is read by the Lambda from Secrets Manager at run time."""
+
+    enabled: bool = False
+    slack_secret: Annotated[str, Field(pattern=r"^[A-Za-z0-9/_+=.@-]{1,512}$")] | None = None
+    channel: Annotated[str, Field(pattern=r"^[#@][^\s]{1,79}$")] | None = None
+    alarm_email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")] | None = None
+
+
+class Environment(Model):
+    """One environment of `pipeline.toml`: an account and region, and what runs there at which size."""
+
+    account: AccountId
+    region: Region
+    training: TrainingInstance = TrainingInstance()
+    processing: ProcessingInstance = ProcessingInstance()
+    endpoint: EndpointCapacity = EndpointCapacity()
+    approval: Approval = Approval()
+    notification: Notification = Notification()
+    log_retention_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1827, 3653] = 30
+    tags: dict[Annotated[str, Field(pattern=r"^(?!aws:)[\w.:/=+@ -]{1,128}$")], Annotated[str, Field(max_length=256)]] = {}
+
+
+class Project(Model):
+    """What all pipelines of the repository share."""
+
+    name: Name
+    default_environment: Name = "dev"
+
+
+class MetricDefinition(Model):
+    """One metric that SageMaker reads out of the training log by regular expression."""
+
+    name: Annotated[str, Field(pattern=r"^.{1,255}$")]
+    regex: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class Channel(Model):
+    """One input of training or evaluation: `<data.prefix><prefix>/<date>/<data.suffix>`."""
+
+    prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9!_.*'()/-]+$")]
+    content_type: str = "text/csv"
+    use: Literal["train", "evaluate"] = "train"
+
+
+class Data(Model):
+    """Where the data lies, by date.
+
+    `bucket` empty: the account's data bucket (`<project>-<account>-<region>`). A channel's objects for a
+    day are under `s3://<bucket>/<prefix><channel prefix>/<YYYY-MM-DD>/<suffix>`.
+    """
+
+    bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] | None = None
+    prefix: str = ""
+    suffix: str = ""
+    window_days: Annotated[int, Field(ge=1, le=366)] = 1
+    channels: Annotated[dict[Name, Channel], Field(min_length=1)]
+
+
+class GateRule(Model):
+    """One metric of the held-out evaluation, by name, and the bound it must meet."""
+
+    metric: Annotated[str, Field(min_length=1, description="name in evaluation.json, such as accuracy")]
+    minimum: float | None = None
+    maximum: float | None = None
+
+
+class Schedule(Model):
+    """When the pipeline runs by itself."""
+
+    expression: Annotated[str, Field(pattern=r"^(cron|rate)\(.+\)$")] = "cron(0 3 * * ? *)"
+    timezone: str = "UTC"
+    enabled: bool = False
+
+
+class Smoke(Model):
+    """The request that a fresh deployment must answer before the run is called a success."""
+
+    content_type: str = "text/csv"
+    accept: str = "application/json"
+    body: Annotated[str, Field(min_length=1)]
+
+
+class PipelineSettings(Model):
+    """One pipeline's `settings.toml`, merged with its overlay for the environment."""
+
+    description: str = ""
+    container: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,40}$", description="folder under container/")]
+    hyperparameters: dict[str, str | int | float | bool] = {}
+    metrics: list[MetricDefinition] = []
+    data: Data
+    gate: Annotated[list[GateRule], Field(min_length=1)]
+    schedule: Schedule = Schedule()
+    smoke: Smoke
+    keep_endpoint_configs: Annotated[int, Field(ge=1, le=50, description="superseded configs kept for rollback")] = 2
+
+
+class Settings(Model):
+    """All that is desired of one pipeline in one environment."""
+
+    root: Path
+    name: Name
+    environment_name: Name
+    project: Project
+    environment: Environment
+    pipeline: PipelineSettings
+
+    @property
+    def stack_name(self) -> str:
+        """Name of the stack, state machine, model package group and endpoint."""
+        return f"{self.name}-{self.environment_name}"
+
+    @property
+    def artifact_bucket(self) -> str:
+        """The account's bucket for code, data, models and reports (made by account.yaml)."""
+        return f"{self.project.name}-{self.environment.account}-{self.environment.region}"
+
+    @property
+    def data_bucket(self) -> str:
+        """Where the pipeline's data lies."""
+        return self.pipeline.data.bucket or self.artifact_bucket
