@@ -1,0 +1,38 @@
+# Every target does all its own set-up from requirements.lock; a second time it is skipped.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+
+help:  ## Show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+venv: .venv/.locked  ## Make .venv from requirements.lock
+
+.venv/.locked: requirements.lock pyproject.toml scripts/bootstrap
+	@PYTHON=$(PYTHON) scripts/bootstrap
+
+demo: .venv/.locked  ## Iris from an empty folder to a prediction over HTTP, on this machine
+	@$(BIN)/python scripts/demo.py
+
+test: .venv/.locked  ## All tests
+	@$(BIN)/python -m pytest
+
+lint: .venv/.locked  ## ruff, mypy, shell and YAML linters, and our own checks
+	@scripts/lint
+
+bench: .venv/.locked  ## Measure start, render, check, run overhead, transitions and requests per second
+	@$(BIN)/python scripts/bench.py
+
+lock: .venv/.locked  ## Resolve requirements.lock anew from pyproject.toml
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --extra dev --no-emit-index-url \
+	  --custom-compile-command "make lock" -o requirements.lock pyproject.toml
+
+docs: .venv/.locked  ## Generate the reference pages
+	@$(BIN)/python scripts/reference.py
+
+clean:  ## Stop the local target and remove what this repository made
+	@if [ -x $(BIN)/pipeline ]; then $(BIN)/pipeline local down; fi
+	@rm -rf .venv .pipeline build
+
+.PHONY: help venv demo test lint bench lock docs clean
