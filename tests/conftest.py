@@ -1,0 +1,86 @@
+"""Fixtures shared by all tests: a copy of the repository with a local target of its own, and the real CLI on it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+COPIED = ("pipeline.toml", "pipeline", "container", "glue_scripts", "cloudformation", "requirements.lock", "pyproject.toml")
+
+
+def copy_repository(to: Path) -> Path:
+    """Copy what a clone would hold of the product (not tests, caches or state) into `to`."""
+    ignore = shutil.ignore_patterns("__pycache__", "*.pyc", ".pipeline")
+    for name in COPIED:
+        source = REPOSITORY / name
+        if source.is_dir():
+            shutil.copytree(source, to / name, ignore=ignore)
+        elif source.exists():
+            shutil.copy2(source, to / name)
+    return to
+
+
+@dataclass
+class Cli:
+    """The real command line, run in a folder of its own."""
+
+    root: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a command and do not wait for it."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "pipeline", *arguments],
+            cwd=self.root,
+            env={**self._clean(), **self.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def __call__(self, *arguments: str, code: int | None = 0, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end and assert its exit code (`code=None`: any)."""
+        process = self.start(*arguments)
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, err = process.communicate()
+            pytest.fail(f"pipeline {' '.join(arguments)} took more than {timeout} s\n{out}\n{err}")
+        if code is not None and process.returncode != code:
+            pytest.fail(f"pipeline {' '.join(arguments)} ended with {process.returncode}, not {code}\n{out}\n{err}")
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    @staticmethod
+    def _clean() -> dict[str, str]:
+        """This process's environment without what would point a command at AWS or at another target."""
+        return {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "PIPELINE_"))} | {"NO_COLOR": "1"}
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A fresh copy of the repository; no local target is started in it."""
+    return copy_repository(tmp_path / "repository")
+
+
+@pytest.fixture(scope="module")
+def shared_repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One copy for a whole test module; its local target, if any was started, is stopped at the end."""
+    root = copy_repository(tmp_path_factory.mktemp("shared") / "repository")
+    yield root
+    Cli(root)("local", "down", code=None)
+
+
+@pytest.fixture(scope="module")
+def cli(shared_repository: Path) -> Cli:
+    """The command line on the module's copy of the repository."""
+    return Cli(shared_repository)
