@@ -1,0 +1,162 @@
+"""A target and its boto3 clients: made lazily, one a service, checked once against the expected account."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pipeline import __version__
+from pipeline.aws.errors import as_target_error
+from pipeline.errors import TargetError
+
+# Attribute of Clients -> boto3's name. Anything else is a typing mistake and refused.
+SERVICES = {
+    "cloudformation": "cloudformation",
+    "cloudwatch": "cloudwatch",
+    "ecr": "ecr",
+    "events": "events",
+    "iam": "iam",
+    "lambda_": "lambda",
+    "logs": "logs",
+    "s3": "s3",
+    "sagemaker": "sagemaker",
+    "sagemaker_runtime": "sagemaker-runtime",
+    "scheduler": "scheduler",
+    "secretsmanager": "secretsmanager",
+    "ssm": "ssm",
+    "stepfunctions": "stepfunctions",
+    "sts": "sts",
+}
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Explicit credentials; without them boto3's own chain (environment, profile, SSO, role) is used."""
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    session_token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where commands go.
+
+    Args:
+        name: `aws` or `local`; only printed, never branched on.
+        endpoint_url: the endpoint of all services; None for AWS's own.
+        region: such as eu-west-1.
+        account: 12 digits; what the credentials must belong to.
+        credentials: explicit ones, or None for boto3's chain.
+    """
+
+    name: Literal["local", "aws"]
+    endpoint_url: str | None
+    region: str
+    account: str
+    credentials: Credentials | None = None
+
+
+class Clients:
+    """boto3 clients of one target, by attribute: `clients.s3`, `clients.lambda_`, ... Thread-safe."""
+
+    s3: Any
+    cloudformation: Any
+    cloudwatch: Any
+    ecr: Any
+    events: Any
+    iam: Any
+    lambda_: Any
+    logs: Any
+    sagemaker: Any
+    sagemaker_runtime: Any
+    scheduler: Any
+    secretsmanager: Any
+    ssm: Any
+    stepfunctions: Any
+    sts: Any
+
+    def __init__(self, target: Target, session: Any) -> None:
+        self.target = target
+        self._session = session
+        self._lock = threading.Lock()
+
+    @property
+    def region(self) -> str:
+        return self.target.region
+
+    @property
+    def account(self) -> str:
+        return self.target.account
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in SERVICES:
+            raise AttributeError(f"no AWS client named {name}; known: {', '.join(SERVICES)}")
+        with self._lock:
+            if name not in self.__dict__:
+                self.__dict__[name] = self._make(SERVICES[name])
+        return self.__dict__[name]
+
+    def _make(self, service: str) -> Any:
+        from botocore.config import Config
+
+        # One prediction may take SageMaker's whole minute, and is not ours to repeat.
+        runtime = service == "sagemaker-runtime"
+        config = Config(
+            retries={"mode": "standard", "total_max_attempts": 1 if runtime else 4},
+            user_agent_extra=f"gitops-ml-pipeline/{__version__}",
+            connect_timeout=10,
+            read_timeout=70 if runtime else 60,
+            # Names of buckets hold no dots of ours, but a loopback endpoint has no wildcard DNS.
+            s3={"addressing_style": "path"} if self.target.endpoint_url else None,
+            inject_host_prefix=self.target.endpoint_url is None,
+        )
+        return self._session.client(
+            service, region_name=self.target.region, endpoint_url=self.target.endpoint_url, config=config
+        )
+
+
+def connect(target: Target) -> Clients:
+    """Clients of `target`, after one STS call that proves the credentials and their account.
+
+    Raises:
+        TargetError: no or expired credentials, an endpoint that does not answer, another account.
+    """
+    clients = Clients(target, _session(target))
+    try:
+        identity = clients.sts.get_caller_identity()
+    except Exception as error:
+        known = as_target_error(error, target.name)
+        if known is None:
+            raise
+        raise known from error
+    if identity["Account"] != target.account:
+        raise TargetError(
+            f"the credentials belong to account {identity['Account']}, the settings want {target.account}",
+            where=identity["Arn"],
+            hint="choose the right profile (export AWS_PROFILE=...), or mend `account` in pipeline.toml",
+        )
+    return clients
+
+
+def _session(target: Target) -> Any:
+    import boto3
+    import botocore.session
+
+    if target.credentials is None:
+        return boto3.Session(region_name=target.region)
+    core = botocore.session.Session()
+    # Explicit credentials want nothing from the user's files: a profile that is missing there would
+    # fail every command although it is not used.
+    core.set_config_variable("config_file", os.devnull)
+    core.set_config_variable("credentials_file", os.devnull)
+    core.session_var_map["profile"] = (None, None, None, None)
+    return boto3.Session(
+        aws_access_key_id=target.credentials.access_key_id,
+        aws_secret_access_key=target.credentials.secret_access_key,
+        aws_session_token=target.credentials.session_token,
+        region_name=target.region,
+        botocore_session=core,
+    )

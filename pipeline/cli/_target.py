@@ -1,0 +1,74 @@
+"""From --target and --environment to settings and clients: the only place that tells targets apart."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pipeline.aws import Clients
+    from pipeline.settings.model import Settings
+
+TARGETS = ("local", "aws")
+
+
+def add_target_options(parser: argparse.ArgumentParser) -> None:
+    """Give `parser` --target and --environment."""
+    parser.add_argument(
+        "--target",
+        choices=TARGETS,
+        default=None,
+        help="where it happens (default: $PIPELINE_TARGET, else local)",
+    )
+    parser.add_argument(
+        "--environment", "-e", metavar="ENV", help="environment of pipeline.toml (default: its default)"
+    )
+
+
+def resolve(args: argparse.Namespace) -> tuple[Settings, Clients]:
+    """Settings of `args.name` and clients of the target, started and checked."""
+    from pipeline import settings as _settings
+
+    settings = _settings.load(_settings.find_root(), args.name, args.environment)
+    return settings, connect_for(args, settings)
+
+
+def resolve_all(args: argparse.Namespace) -> tuple[list[Settings], Clients]:
+    """Settings of every pipeline in the repository (or of `args.name` alone), and clients of the target."""
+    from pipeline import settings as _settings
+
+    root = _settings.find_root()
+    names = [args.name] if args.name else _settings.names(root)
+    if not names:
+        raise SettingsError(
+            "no pipeline is defined", where=str(root), hint="make pipeline/definitions/NAME/settings.toml"
+        )
+    loaded = [_settings.load(root, name, args.environment) for name in names]
+    return loaded, connect_for(args, loaded[0])
+
+
+def connect_for(args: argparse.Namespace, settings: Settings) -> Clients:
+    """Clients for the target that `args` choose, in the account and region of `settings`."""
+    from pipeline.aws import Credentials, Target, connect
+
+    name = target_name(args)
+    account, region = settings.environment.account, settings.environment.region
+    if name == "aws":
+        return connect(Target("aws", None, region, account))
+    from pipeline import local
+
+    server = local.ensure_up(Path(settings.root))
+    # The emulator takes an access key id of 12 digits for the root of that account.
+    return connect(Target("local", server.endpoint_url, region, account, Credentials(account, "local")))
+
+
+def target_name(args: argparse.Namespace) -> str:
+    """`local` or `aws`: the option, else $PIPELINE_TARGET, else local."""
+    name = args.target or os.environ.get("PIPELINE_TARGET") or "local"
+    if name not in TARGETS:
+        raise SettingsError(f"unknown target {name!r}", where="PIPELINE_TARGET", hint="use local or aws")
+    return str(name)

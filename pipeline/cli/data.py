@@ -1,0 +1,75 @@
+"""`pipeline data`: put a pipeline's data where its next run looks for it, and list what is there."""
+
+from __future__ import annotations
+
+import argparse
+
+HELP = "put data by date for the next run, or list it"
+EPILOG = """\
+examples:
+  pipeline data iris put                          the definition's sample, for today's run
+  pipeline data iris put --date 2026-11-20        for the run with DATE 2026-11-21
+  pipeline data iris put --from my-data/          my-data/<channel>/... , one folder a channel
+  pipeline data iris put --shuffle-labels 7       break it on purpose: the gate must reject the model
+  pipeline data iris list
+
+The date is the data's own: a run with DATE D reads the data of the day before D.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    from pipeline.cli import _output, _target
+
+    parser.add_argument("name", metavar="NAME", help="the pipeline")
+    parser.add_argument("action", choices=("put", "list"), help="put or list")
+    parser.add_argument("--date", metavar="YYYY-MM-DD", help="the data's date (default: yesterday, UTC)")
+    parser.add_argument(
+        "--from",
+        dest="folder",
+        metavar="DIR",
+        help="folder with one sub-folder a channel (default: the sample)",
+    )
+    parser.add_argument(
+        "--shuffle-labels",
+        type=int,
+        metavar="SEED",
+        help="shuffle the label column of every CSV, by this seed",
+    )
+    parser.add_argument(
+        "--label-column", type=int, default=0, metavar="N", help="which column (default: 0, the first)"
+    )
+    _target.add_target_options(parser)
+    _output.add_json_option(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from pipeline.cli import _output, _target
+    from pipeline.execution import data
+
+    settings, clients = _target.resolve(args)
+    if args.action == "put":
+        objects = data.put(
+            settings,
+            clients,
+            day=data.parse_day(args.date),
+            folder=Path(args.folder) if args.folder else None,
+            shuffle_seed=args.shuffle_labels,
+            label_column=args.label_column,
+        )
+    else:
+        objects = data.listing(settings, clients, day=data.parse_day(args.date) if args.date else None)
+    if args.json:
+        _output.print_json([item.as_dict() for item in objects])
+        return 0
+    if not objects:
+        print(
+            f"no data for {args.name} in s3://{settings.data_bucket}; put some: pipeline data {args.name} put"
+        )
+        return 0
+    print(_output.table([(o.channel, o.date, _output.size(o.bytes), o.uri) for o in objects]))
+    if args.action == "put":
+        after = data.run_date(objects[0].date)
+        _output.say(f"next: pipeline run {args.name} --date {after} --follow")
+    return 0

@@ -1,0 +1,37 @@
+"""`pipeline logs`: the log of a run's jobs and functions, by the names of the states."""
+
+from __future__ import annotations
+
+import argparse
+
+HELP = "logs of a run, by state"
+EPILOG = """\
+examples:
+  pipeline logs iris                        every state of the last run
+  pipeline logs iris Train --tail 50        the training job
+  pipeline logs iris --follow               as it comes
+  pipeline logs iris endpoint               what the endpoint's containers print
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    from pipeline.cli import _output, _target
+
+    parser.add_argument("name", metavar="NAME", help="the pipeline")
+    parser.add_argument(
+        "step", metavar="STEP", nargs="?", help="a state such as Train; or `endpoint`, `machine`"
+    )
+    parser.add_argument(
+        "--execution", metavar="ARN|NAME|last", default="last", help="which run (default: last)"
+    )
+    parser.add_argument("--follow", "-f", action="store_true", help="go on as lines come, until the run ends")
+    parser.add_argument("--tail", type=int, metavar="N", help="only the last N lines of each stream")
+    _target.add_target_options(parser)
+    _output.add_json_option(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from pipeline.cli import _logs, _target
+
+    settings, clients = _target.resolve(args)
+    return _logs.show(args, settings, clients)

@@ -1,0 +1,55 @@
+"""`pipeline run`: start an execution of the deployed state machine and follow it to its result."""
+
+from __future__ import annotations
+
+import argparse
+
+HELP = "start a run (or attach to the one that is running) and follow it"
+EPILOG = """\
+examples:
+  pipeline run iris --follow                with today's date: reads yesterday's data
+  pipeline run iris --date 2026-11-21       reads the data of 2026-11-20
+  pipeline run iris --force                 train again although the data is known
+  pipeline run iris --no-follow --json      start it and print its ARN
+
+Exit code 0 if the run succeeded (no new data counts), 1 otherwise. The same start twice attaches to the
+one that runs. Ctrl-C stops following, not the run, unless --stop-on-interrupt.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    from pipeline.cli import _output, _target
+
+    parser.add_argument("name", metavar="NAME", help="the pipeline")
+    parser.add_argument("--date", metavar="DATE", help="YYYY-MM-DD or an ISO time (default: now)")
+    parser.add_argument("--force", action="store_true", help="ignore the watermark: train on known data too")
+    parser.add_argument(
+        "--follow",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="show progress until it ends (default)",
+    )
+    parser.add_argument("--execution", metavar="ARN|NAME", help="start nothing: follow this one")
+    parser.add_argument("--stop-on-interrupt", action="store_true", help="Ctrl-C stops the run too")
+    _target.add_target_options(parser)
+    _output.add_json_option(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from pipeline.cli import _follow, _output, _target
+    from pipeline.execution import start
+
+    settings, clients = _target.resolve(args)
+    if args.execution:
+        started = start.find(settings, clients, args.execution)
+    else:
+        started = start.start(settings, clients, date=args.date, force=args.force)
+    _output.say(f"{'attached to' if started.attached else 'started'} {started.name}")
+    if args.follow:
+        return _follow.follow(args, settings, clients, started)
+    if args.json:
+        _output.print_json(started.as_dict())
+    else:
+        print(started.arn)
+        _output.say(f"follow it: pipeline run {args.name} --execution {started.name}")
+    return 0
