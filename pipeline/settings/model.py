@@ -12,15 +12,24 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Model(BaseModel):
-    """Frozen; an unknown key is an error."""
+    """Frozen; an unknown key is an error; nothing is converted: "3" is not 3, true is not 1, nan is none."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,30}$", description="lower case, digits and hyphens")]
 AccountId = Annotated[str, Field(pattern=r"^\d{12}$", description="12 digits, in quotes")]
-Region = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
-InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$", description="such as ml.m5.large")]
+Region = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="such as eu-west-1")]
+Prefix = Annotated[
+    str,
+    Field(
+        pattern=r"^([A-Za-z0-9!_.*'()-][A-Za-z0-9!_.*'()/-]*/)?$",
+        description='"" or a key prefix that ends in /',
+    ),
+]
+InstanceType = Annotated[
+    str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$", description="such as ml.m5.large")
+]
 
 
 class TrainingInstance(Model):
@@ -62,7 +71,7 @@ class Notification(Model):
 
     enabled: bool = False
     slack_secret: Annotated[str, Field(pattern=r"^[A-Za-z0-9/_+=.@-]{1,512}$")] | None = None
-    channel: Annotated[str, Field(pattern=r"^[#@][^\s]{1,79}$")] | None = None
+    channel: Annotated[str, Field(pattern=r"^[#@][^\s]{1,79}$", description="such as #ml")] | None = None
     alarm_email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")] | None = None
 
 
@@ -76,8 +85,12 @@ class Environment(Model):
     endpoint: EndpointCapacity = EndpointCapacity()
     approval: Approval = Approval()
     notification: Notification = Notification()
-    log_retention_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1827, 3653] = 30
-    tags: dict[Annotated[str, Field(pattern=r"^(?!aws:)[\w.:/=+@ -]{1,128}$")], Annotated[str, Field(max_length=256)]] = {}
+    log_retention_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1827, 3653] = (
+        30
+    )
+    tags: dict[
+        Annotated[str, Field(pattern=r"^[\w.:/=+@ -]{1,128}$")], Annotated[str, Field(max_length=256)]
+    ] = {}
 
 
 class Project(Model):
@@ -97,7 +110,13 @@ class MetricDefinition(Model):
 class Channel(Model):
     """One input of training or evaluation: `<data.prefix><prefix>/<date>/<data.suffix>`."""
 
-    prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9!_.*'()/-]+$")]
+    prefix: Annotated[
+        str,
+        Field(
+            pattern=r"^[A-Za-z0-9!_.*'()-]([A-Za-z0-9!_.*'()/-]*[A-Za-z0-9!_.*'()-])?$",
+            description="a key prefix without / at either end",
+        ),
+    ]
     content_type: str = "text/csv"
     use: Literal["train", "evaluate"] = "train"
 
@@ -110,8 +129,8 @@ class Data(Model):
     """
 
     bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] | None = None
-    prefix: str = ""
-    suffix: str = ""
+    prefix: Prefix = ""
+    suffix: Prefix = ""
     window_days: Annotated[int, Field(ge=1, le=366)] = 1
     channels: Annotated[dict[Name, Channel], Field(min_length=1)]
 
@@ -127,7 +146,9 @@ class GateRule(Model):
 class Schedule(Model):
     """When the pipeline runs by itself."""
 
-    expression: Annotated[str, Field(pattern=r"^(cron|rate)\(.+\)$")] = "cron(0 3 * * ? *)"
+    expression: Annotated[
+        str, Field(pattern=r"^(cron|rate)\(.+\)$", description="cron(0 3 * * ? *) or rate(1 day)")
+    ] = "cron(0 3 * * ? *)"
     timezone: str = "UTC"
     enabled: bool = False
 
@@ -138,6 +159,16 @@ class Smoke(Model):
     content_type: str = "text/csv"
     accept: str = "application/json"
     body: Annotated[str, Field(min_length=1)]
+
+
+class Check(Model):
+    """Findings of `pipeline check` that are known and accepted."""
+
+    ignore: list[
+        Annotated[
+            str, Field(pattern=r"^[A-Z]+\d+: .{10,}$", description='rule and reason, such as "ML012: why"')
+        ]
+    ] = []
 
 
 class PipelineSettings(Model):
@@ -151,7 +182,10 @@ class PipelineSettings(Model):
     gate: Annotated[list[GateRule], Field(min_length=1)]
     schedule: Schedule = Schedule()
     smoke: Smoke
-    keep_endpoint_configs: Annotated[int, Field(ge=1, le=50, description="superseded configs kept for rollback")] = 2
+    check: Check = Check()
+    keep_endpoint_configs: Annotated[
+        int, Field(ge=1, le=50, description="superseded configs kept for rollback")
+    ] = 2
 
 
 class Settings(Model):
