@@ -29,9 +29,14 @@ def command_line() -> str:
 def pages() -> dict[Path, str]:
     """Every generated page and its text."""
     from pipeline.check import rules_page
+    from pipeline.settings.schema import schemas
 
     reference = ROOT / "docs" / "reference"
-    return {reference / "cli.md": command_line(), reference / "rules.md": rules_page()}
+    return {
+        reference / "cli.md": command_line(),
+        reference / "rules.md": rules_page(),
+        **{reference / "schemas" / name: text for name, text in schemas().items()},
+    }
 
 
 if __name__ == "__main__":
