@@ -1,0 +1,97 @@
+"""Seam: MiniStack's table of services. Registers ours, and refuses by name what is not offered.
+
+A service is a module (or an object) with
+`async handle_request(method, path, headers, body, query_params) -> (status, headers, bytes)`,
+`get_state()`, `load_persisted_state(data)` and `reset()`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ministack import app
+from ministack.core import router
+
+Response = tuple[int, dict[str, str], Any]
+Handler = Callable[[str, str, dict, bytes, dict], Awaitable[Response]]
+
+# MiniStack's services that do what AWS's do, as far as our pipelines use them. The others exist in
+# MiniStack too, but some only pretend (a Glue job run is SUCCEEDED without running), so none is offered.
+OFFERED = frozenset(
+    {
+        "cloudformation",
+        "dynamodb",
+        "ecr",
+        "events",
+        "iam",
+        "kms",
+        "lambda",
+        "logs",
+        "monitoring",
+        "resource-groups",
+        "s3",
+        "scheduler",
+        "secretsmanager",
+        "sns",
+        "sqs",
+        "ssm",
+        "states",
+        "sts",
+        "tagging",
+    }
+)
+
+
+def register_service(
+    name: str,
+    module: Any,
+    *,
+    target_prefixes: tuple[str, ...] = (),
+    host_patterns: tuple[str, ...] = (),
+    state_key: str | None = None,
+) -> None:
+    """Make `module` answer for a service.
+
+    Args:
+        name: MiniStack's name of the service; the SigV4 credential scope when there is one.
+        module: see the module's docstring.
+        target_prefixes: what `X-Amz-Target` begins with, such as `SageMaker.`.
+        host_patterns: regular expressions over the Host header.
+        state_key: file name (without .json) of its persisted state; None: it keeps its state itself.
+    """
+    app.SERVICE_REGISTRY[name] = {"module": name}
+    app._loaded_modules[name] = module
+    app.SERVICE_HANDLERS[name] = module.handle_request
+    if state_key is not None:
+        app._state_map[state_key] = name
+    router.SERVICE_PATTERNS[name] = {
+        "target_prefixes": list(target_prefixes),
+        "host_patterns": list(host_patterns),
+    }
+
+
+def refuse_the_rest() -> None:
+    """Answer every service that is not offered with an error that names it."""
+
+    class Handlers(dict):
+        """MiniStack looks a request's service up with `get`."""
+
+        def get(self, name: str, default: Any = None) -> Any:  # noqa: ARG002 - dict's signature
+            return self[name] if name in self else _refusal(name)
+
+    kept = {name: handler for name, handler in app.SERVICE_HANDLERS.items() if name in OFFERED}
+    app.SERVICE_HANDLERS = Handlers(kept)
+
+
+def _refusal(service: str) -> Handler:
+    async def refuse(method: str, path: str, headers: dict, body: bytes, query_params: dict) -> Response:
+        operation = headers.get("x-amz-target", "").rpartition(".")[2]
+        operation = operation or next(iter(query_params.get("Action", [])), "") or f"{method} {path}"
+        message = f"the local target does not offer {service} ({operation}); use an AWS account for it"
+        code = "NotImplementedException"
+        answer = {"Content-Type": "application/json", "x-amzn-errortype": code}
+        return 501, answer, json.dumps({"__type": code, "message": message, "Message": message}).encode()
+
+    return refuse
