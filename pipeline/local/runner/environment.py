@@ -1,0 +1,112 @@
+"""The Python environment of an image: a venv of its requirements.lock, made once and kept.
+
+One folder per content of the lock and interpreter under `<state>/environments/`. A lock file makes
+two jobs that start together build it once; a marker written last makes a half-built one (power cut,
+SIGKILL) rebuild instead of being used.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+LOCK = "requirements.lock"
+MARKER = ".complete"
+_TAIL_LINES = 12
+
+
+class EnvironmentBroken(Exception):
+    """An image's requirements could not be installed; the text is the installer's own last words."""
+
+
+def key(image: Path) -> str:
+    """What the environment depends on: the lock's bytes, the interpreter and the platform."""
+    lock = image / LOCK
+    content = lock.read_bytes() if lock.exists() else b""
+    about = (
+        f"{platform.python_implementation()} {platform.python_version()} {sys.platform} {platform.machine()}"
+    )
+    return hashlib.sha256(about.encode() + b"\0" + content).hexdigest()[:24]
+
+
+def ensure(image: Path, environments: Path) -> Path:
+    """The image's environment folder (`bin/python3` in it), building it if need be; blocks while another does.
+
+    Raises:
+        EnvironmentBroken: the requirements cannot be installed.
+    """
+    folder = environments / key(image)
+    if (folder / MARKER).exists():
+        return folder
+    environments.mkdir(parents=True, exist_ok=True)
+    with (environments / f"{folder.name}.lock").open("w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        if (folder / MARKER).exists():
+            return folder
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            _build(image, folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        (folder / MARKER).write_text(f"{sys.executable}\n", encoding="utf-8")
+    return folder
+
+
+def _build(image: Path, folder: Path) -> None:
+    lock = image / LOCK
+    uv = [sys.executable, "-m", "uv"] if importlib.util.find_spec("uv") else None
+    python = str(folder / "bin" / "python")
+    if uv:
+        _run([*uv, "venv", "--quiet", "--no-project", "--python", sys.executable, str(folder)])
+    else:
+        _run([sys.executable, "-m", "venv", str(folder)])
+    if not lock.exists():
+        return
+    text = lock.read_text(encoding="utf-8")
+    if not any(line.strip() and not line.lstrip().startswith("#") for line in text.splitlines()):
+        return
+    hashes = ["--require-hashes"] if "--hash=" in text else []
+    if uv:
+        _run([*uv, "pip", "install", "--quiet", "--python", python, *hashes, "-r", str(lock)])
+    else:
+        _run(
+            [
+                python,
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                *hashes,
+                "-r",
+                str(lock),
+            ]
+        )
+
+
+def _run(command: list[str]) -> None:
+    # Only what an installer needs (proxies, indexes, caches): the credentials and the interpreter
+    # settings of the server are not its business.
+    own = ("AWS_", "PYTHON", "VIRTUAL_ENV", "UV_PROJECT")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(own)}
+    done = subprocess.run(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if done.returncode != 0:
+        tail = "\n".join(done.stdout.strip().splitlines()[-_TAIL_LINES:])
+        raise EnvironmentBroken(tail or f"{command[0]} ended with exit code {done.returncode}")

@@ -1,0 +1,196 @@
+"""The process runner: an image's program as a process of this machine, guarded so that none is left."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import IO
+
+from pipeline.local.runner import environment, image, mount, registry
+from pipeline.local.runner.model import Log, Program
+
+# CloudWatch Logs takes no event larger than 256 KiB less 26 bytes; a program that prints without a
+# newline must not fill the memory either.
+LONGEST_LINE = 256 * 1024 - 26
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class _Spawner:
+    """One thread that makes every process.
+
+    The kernel's parent-death signal fires at the end of the *thread* that forked, so a process made
+    by a job's thread would die with that thread.
+    """
+
+    def __init__(self) -> None:
+        self._work: queue.SimpleQueue[tuple[Callable[[], subprocess.Popen[bytes]], Future]] = (
+            queue.SimpleQueue()
+        )
+        self._guard = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def run(self, make: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+        with self._guard:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._loop, name="runner-spawner", daemon=True)
+                self._thread.start()
+        future: Future[subprocess.Popen[bytes]] = Future()
+        self._work.put((make, future))
+        return future.result()
+
+    def _loop(self) -> None:
+        while True:
+            make, future = self._work.get()
+            try:
+                future.set_result(make())
+            except BaseException as error:  # noqa: BLE001 - it belongs to the caller, who gets it
+                future.set_exception(error)
+
+
+_spawner = _Spawner()
+
+
+class RunningProcess:
+    """A program started by launch.py; `model.Running` says what each method does."""
+
+    def __init__(self, popen: subprocess.Popen[bytes], name: str, log: Log, isolation: str) -> None:
+        self._popen = popen
+        self._isolation = isolation
+        self.pid = popen.pid
+        self.name = name
+        self._log = log
+        self._ended = threading.Event()
+        self._guard = threading.Lock()
+        self._calls: list[Callable[[], None]] = []
+        self._code: int | None = None
+        self._thread = threading.Thread(target=self._follow, name=f"follow-{name}", daemon=True)
+        self._thread.start()
+
+    def _follow(self) -> None:
+        assert self._popen.stdout is not None
+        with self._popen.stdout as stream:
+            read_lines(stream, self._log)
+        code = self._popen.wait()
+        # The launcher itself was killed: what it stood for was killed with it.
+        self._code = 128 - code if code < 0 else code
+        registry.forget(self)
+        with self._guard:
+            self._ended.set()
+            calls = list(self._calls)
+        for call in calls:
+            call()
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        return self._code if self._ended.wait(timeout) else None
+
+    def alive(self) -> bool:
+        return not self._ended.is_set() and self._popen.poll() is None
+
+    def signal_stop(self) -> None:
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        # In a namespace the kernel takes the rest along; without, the launcher does when told so.
+        self._signal(signal.SIGUSR1 if self._isolation == mount.MAPPED else signal.SIGKILL)
+
+    def _signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._popen.send_signal(number)  # does nothing once its end was seen
+
+    def when_ended(self, call: Callable[[], None]) -> None:
+        with self._guard:
+            if not self._ended.is_set():
+                self._calls.append(call)
+                return
+        call()
+
+
+def read_lines(stream: IO[bytes], log: Log) -> None:
+    """Give `log` each line of `stream` as it comes, until its end; overlong lines in pieces."""
+    rest = b""
+    while chunk := os.read(stream.fileno(), 65536):
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            _log_line(line, log)
+        while len(rest) >= LONGEST_LINE:
+            _log_line(rest[:LONGEST_LINE], log)
+            rest = rest[LONGEST_LINE:]
+    if rest:
+        _log_line(rest, log)
+
+
+def _log_line(line: bytes, log: Log) -> None:
+    log(line.rstrip(b"\r").decode("utf-8", errors="replace"))
+
+
+class ProcessRunner:
+    """Runs programs as processes; `model.Runner` says what each method does."""
+
+    def __init__(self, state: Path, isolation: str | None = None) -> None:
+        self._environments = state / "environments"
+        self._isolation = isolation
+
+    @property
+    def isolation(self) -> str:
+        """`namespace`, `user-namespace` or `mapped`."""
+        return self._isolation or mount.isolation()
+
+    def describe(self) -> str:
+        return mount.DESCRIPTIONS[self.isolation]
+
+    def can_isolate_network(self) -> bool:
+        return self.isolation != mount.MAPPED
+
+    def prepare(self, image: Path) -> None:
+        environment.ensure(image, self._environments)
+
+    def start(self, program: Program, log: Log) -> RunningProcess:
+        venv = environment.ensure(program.image, self._environments)
+        config = image.read(program.image)
+        command = [*(() if program.entrypoint else config.entrypoint), *program.command]
+        variables = self._variables(program, config, venv)
+        if self.isolation == mount.MAPPED:
+            mount.map_paths(program)
+            command = [mount.mapped(word, program.base, program.image) for word in command]
+            variables = {
+                name: mount.mapped(value, program.base, program.image) for name, value in variables.items()
+            }
+            variables["SAGEMAKER_BASE_DIR"] = str(program.base)
+        spec = mount.launch_spec(program, command, self.isolation)
+        popen = _spawner.run(
+            lambda: subprocess.Popen(
+                mount.launch_command(spec),
+                env=variables,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        )
+        running = RunningProcess(popen, program.name, log, self.isolation)
+        registry.remember(running)
+        return running
+
+    def _variables(self, program: Program, config: image.ImageConfig, venv: Path) -> dict[str, str]:
+        # A container inherits nothing of its host, and neither does this.
+        home = program.scratch / "home"
+        temporary = program.scratch / "tmp"
+        for folder in (home, temporary):
+            folder.mkdir(parents=True, exist_ok=True)
+        programs = str(program.image) if self.isolation == mount.MAPPED else "/opt/program"
+        path = [str(venv / "bin"), programs, SYSTEM_PATH]
+        return {
+            "LANG": "C.UTF-8",
+            "HOME": str(home),
+            "TMPDIR": str(temporary),
+            **config.environment,
+            **program.environment,
+            "PATH": os.pathsep.join(path),
+        }
