@@ -7,8 +7,8 @@ import json
 import sys
 
 HELP = "show the effective settings and where each value came from"
-DESCRIPTION = """Shows every effective setting of a pipeline in one environment, with the file and line it came
-from. All files are checked whole: each error is one line, with its place and what is allowed."""
+DESCRIPTION = """Shows every effective setting of a pipeline in one environment, with the file and line it
+came from. All files are checked whole: each error has its place and what is allowed."""
 EPILOG = """examples:
   pipeline settings iris --environment production
   pipeline settings iris --json

@@ -57,25 +57,32 @@ class Place:
 
 @dataclass(frozen=True)
 class Merged:
-    """The result of laying tables over one another. `places` holds every table and every leaf."""
+    """The result of laying tables over one another. `places` holds every table and every leaf.
+
+    `home` is the layer in which a value that nobody set belongs.
+    """
 
     data: dict[str, Any]
     places: dict[Key, Place]
-    last: Layer
+    home: Layer
 
     def place(self, key: Key) -> Place:
-        """Where `key` was set; for a key nobody set, where it would be: in the last layer."""
-        return self.places.get(key) or self.last.place(key)
+        """Where `key` was set; for a key nobody set, where it would be."""
+        for length in range(len(key), 0, -1):
+            found = self.places.get(key[:length])
+            if found:
+                return Place(found.file, (*found.key, *key[length:]), found.table)
+        return self.home.place(key)
 
 
-def merge(layers: Sequence[Layer]) -> Merged:
+def merge(layers: Sequence[Layer], home: Layer | None = None) -> Merged:
     """Tables merge key by key; lists and plain values of a later layer replace those of an earlier one."""
     data: dict[str, Any] = {}
     places: dict[Key, Place] = {}
     for layer in layers:
         if layer.table is not None:
             _merge_into(data, layer.table, (), layer, places)
-    return Merged(data, places, layers[-1])
+    return Merged(data, places, home or layers[-1])
 
 
 def _merge_into(

@@ -99,17 +99,12 @@ def _read(root: Path, name: str, environment: str | None) -> tuple[Settings, dic
 
     merged: dict[str, Merged] = {}
     for each in known_environments:
+        overlay = Layer(project_file, ("environments", each))
+        base = Layer(pipeline_file, (), frozenset({"environments"}))
         settings_of = {
             "project": project,
-            "environment": merge(
-                [Layer(project_file, ("defaults",)), Layer(project_file, ("environments", each))]
-            ),
-            "pipeline": merge(
-                [
-                    Layer(pipeline_file, (), frozenset({"environments"})),
-                    Layer(pipeline_file, ("environments", each)),
-                ]
-            ),
+            "environment": merge([Layer(project_file, ("defaults",)), overlay]),
+            "pipeline": merge([base, Layer(pipeline_file, ("environments", each))], home=base),
         }
         errors += _content_errors(settings_of, name, each)
         if each == chosen:

@@ -20,6 +20,7 @@ def unknown(key: str, allowed: Iterable[str]) -> tuple[str, str]:
     """What is wrong and the hint for a name that is not among `allowed`."""
     names = sorted(allowed)
     near = difflib.get_close_matches(key, names, n=1, cutoff=0.6)
+    near = near or [name for name in names if len(key) > 2 and name.startswith(key)]
     return (f"; did you mean {near[0]!r}?" if near else "", "allowed: " + ", ".join(names) if names else "")
 
 
@@ -47,8 +48,7 @@ def _errors(model: type[BaseModel], merged: Merged, found: ValidationError) -> l
 def _error(model: type[BaseModel], merged: Merged, key: Key, details: Sequence[Any]) -> SettingsError:
     first = details[0]
     place = merged.place(key)
-    info = _field(model, key)
-    allowed = (info.description or "") if info is not None else ""
+    allowed = _description(model, key)
     if first["type"] == "extra_forbidden":
         known = _fields_at(model, key[:-1])
         near, hint = unknown(str(key[-1]), known)
@@ -115,6 +115,19 @@ def _fields_at(model: type[BaseModel], key: Key) -> list[str]:
     return list(found.model_fields) if found is not None else []
 
 
-def _field(model: type[BaseModel], key: Key) -> Any:
-    parent = _model_at(model, key[:-1]) if key else None
-    return parent.model_fields.get(str(key[-1])) if parent is not None else None
+def _description(model: type[BaseModel], key: Key) -> str:
+    """What may stand at `key`: the field's description, or that of the items of its list or table."""
+    for length in range(len(key), 0, -1):
+        parent = _model_at(model, key[: length - 1])
+        info = parent.model_fields.get(str(key[length - 1])) if parent is not None else None
+        if info is not None:
+            return info.description or "" if length == len(key) else _item_description(info.annotation)
+    return ""
+
+
+def _item_description(annotation: Any) -> str:
+    for inner in typing.get_args(annotation):
+        for extra in getattr(inner, "__metadata__", ()):
+            if getattr(extra, "description", None):
+                return str(extra.description)
+    return ""
