@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     if ask and not _output.confirm("Apply this?", yes=False):
         _output.say("nothing was changed")
         return 0
-    result = apply(plan, settings, clients, _output.say)
+    result = apply(plan, settings, clients, _output.say, reviewed)
     if args.json:
         _output.print_json(result.as_dict())
     elif result.changed:

@@ -35,8 +35,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         _output.print_json(decision)
     else:
-        print(
-            f"{'rejected' if args.reject else 'approved'} {decision['model_package_arn'] or decision['execution']}"
-        )
+        subject = decision["model_package_arn"] or decision["execution"]
+        print(f"{'rejected' if args.reject else 'approved'} {subject}")
         _output.say(f"follow it: pipeline run {args.name} --execution {decision['execution']}")
     return 0
