@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -52,14 +51,13 @@ def main() -> None:
     receiver = ThreadingHTTPServer(("127.0.0.1", 0), SlackReceiver)
     threading.Thread(target=receiver.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{receiver.server_address[1]}/"
-    today = datetime.now(UTC).date().isoformat()
 
     step("1. An AWS endpoint on this machine", "local", "up")
     secret("ml/slack-webhook", url)
-    step("2. Yesterday's data, laid out by date", "data", "iris", "put", "--for-run", today)
+    step("2. Yesterday's data, laid out by date", "data", "iris", "put")
     step("3. What would change, then the change", "apply", "iris", "--yes")
-    step("4. The gated execution", "run", "iris", "--date", today, "--force", "--follow")
-    step("5. The same data again: nothing new", "run", "iris", "--date", today, "--follow")
+    step("4. The gated execution", "run", "iris", "--force", "--follow")
+    step("5. The same data again: nothing new", "run", "iris", "--follow")
     step("6. A prediction over HTTP", "invoke", "iris")
 
     print("\n\033[1mWhat Slack was told\033[0m")
