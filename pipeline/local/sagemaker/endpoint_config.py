@@ -1,0 +1,105 @@
+"""Endpoint configurations: which models, on how many instances, with which share of the traffic."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from pipeline.local.sagemaker import model
+from pipeline.local.sagemaker.errors import NotSupported, ValidationException
+from pipeline.local.sagemaker.listing import select
+from pipeline.local.sagemaker.service import operation
+from pipeline.local.sagemaker.store import Record, Scope, store
+from pipeline.local.sagemaker.tags import checked
+
+KIND = "endpoint-config"
+_REFUSED = {
+    "DataCaptureConfig": "Data capture of an endpoint",
+    "AsyncInferenceConfig": "Asynchronous inference",
+    "ExplainerConfig": "An explainer of an endpoint",
+    "ShadowProductionVariants": "Shadow variants",
+    "VpcConfig": "VpcConfig of an endpoint",
+    "EnableNetworkIsolation": "EnableNetworkIsolation of an endpoint",
+    "ExecutionRoleArn": "Inference components (ExecutionRoleArn of an endpoint configuration)",
+    "MetricsConfig": "Enhanced metrics of an endpoint",
+}
+_VARIANT_REFUSED = {
+    "ServerlessConfig": "Serverless inference",
+    "AcceleratorType": "Elastic Inference accelerators",
+    "InstancePools": "Instance pools of a variant",
+    "CoreDumpConfig": "Core dumps of a variant",
+    "EnableSSMAccess": "SSM access to a variant's instances",
+    "ManagedInstanceScaling": "Managed instance scaling",
+    "CapacityReservationConfig": "Capacity reservations of a variant",
+}
+
+
+def find(scope: Scope, name: str) -> Record:
+    """The record of a configuration, or AWS's error for a missing one."""
+    record = store.get(scope, KIND, name)
+    if record is None:
+        arn = scope.arn(f"endpoint-config/{name}")
+        raise ValidationException(f'Could not find endpoint configuration "{arn}".')
+    return record
+
+
+@operation("CreateEndpointConfig")
+def create_endpoint_config(request: dict[str, Any], scope: Scope) -> dict[str, Any]:
+    """Keep a configuration; its models must exist."""
+    name = request["EndpointConfigName"]
+    arn = scope.arn(f"endpoint-config/{name}")
+    for member, feature in _REFUSED.items():
+        given = request.get(member)
+        off = member == "DataCaptureConfig" and given and not given.get("EnableCapture")
+        if given and not off:
+            raise NotSupported(feature)
+    variants = [_variant(variant, scope) for variant in request["ProductionVariants"]]
+    names = [variant["VariantName"] for variant in variants]
+    if len(set(names)) != len(names):
+        raise ValidationException(f"Duplicate production variant names are not allowed: {', '.join(names)}")
+    record = {
+        "EndpointConfigName": name,
+        "EndpointConfigArn": arn,
+        "ProductionVariants": variants,
+        "KmsKeyId": request.get("KmsKeyId"),
+        "DataCaptureConfig": request.get("DataCaptureConfig"),
+        "EnableNetworkIsolation": False,
+        "CreationTime": time.time(),
+        "Tags": checked(request.get("Tags", [])),
+    }
+    if not store.create(scope, KIND, name, record):
+        raise ValidationException(f'Cannot create already existing endpoint configuration "{arn}".')
+    return {"EndpointConfigArn": arn}
+
+
+@operation("DescribeEndpointConfig")
+def describe_endpoint_config(request: dict[str, Any], scope: Scope) -> dict[str, Any]:
+    """The configuration's record."""
+    return find(scope, request["EndpointConfigName"])
+
+
+@operation("ListEndpointConfigs")
+def list_endpoint_configs(request: dict[str, Any], scope: Scope) -> dict[str, Any]:
+    """Configurations by filter, newest first."""
+    chosen, token = select(store.list(scope, KIND), request, name="EndpointConfigName")
+    return {"EndpointConfigs": chosen, "NextToken": token}
+
+
+@operation("DeleteEndpointConfig")
+def delete_endpoint_config(request: dict[str, Any], scope: Scope) -> None:
+    """Forget the configuration; an endpoint that runs it keeps running."""
+    find(scope, request["EndpointConfigName"])
+    store.delete(scope, KIND, request["EndpointConfigName"])
+
+
+def _variant(variant: dict[str, Any], scope: Scope) -> dict[str, Any]:
+    for member, feature in _VARIANT_REFUSED.items():
+        if variant.get(member):
+            raise NotSupported(feature)
+    for member in ("ModelName", "InstanceType", "InitialInstanceCount"):
+        if not variant.get(member):
+            raise ValidationException(
+                f"{member} is required for the production variant {variant['VariantName']}."
+            )
+    model.find(scope, variant["ModelName"])
+    return {"InitialVariantWeight": 1.0, **variant}

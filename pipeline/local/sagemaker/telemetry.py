@@ -1,0 +1,181 @@
+"""Endpoints' log lines and invocation metrics on their way to CloudWatch, in batches, off the request's path.
+
+Lines go with the model's execution role, as on AWS: a role without logs permissions gets no logs.
+Metrics are SageMaker's own. One thread writes both, woken when there is something to write.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from pipeline.local import roles
+from pipeline.local.sagemaker import model_data
+from pipeline.local.sagemaker.store import Scope
+
+log = logging.getLogger(__name__)
+
+_PAUSE = 1.0  # seconds between two writes
+_BATCH = 1000  # lines in one PutLogEvents
+_KEPT = 20000  # lines waiting; older ones are dropped, as a log driver does
+
+
+@dataclass(frozen=True)
+class _Stream:
+    scope: Scope
+    role: str
+    group: str
+    name: str
+
+
+class _Count:
+    """Sum, number and extremes of one metric since the last write."""
+
+    __slots__ = ("high", "low", "number", "total")
+
+    def __init__(self) -> None:
+        self.number, self.total, self.low, self.high = 0, 0.0, float("inf"), 0.0
+
+    def add(self, value: float) -> None:
+        self.number += 1
+        self.total += value
+        self.low = min(self.low, value)
+        self.high = max(self.high, value)
+
+
+_MetricKey = tuple[str, str, str, str]  # account, region, endpoint, variant
+_lines: dict[_Stream, deque[tuple[int, str]]] = {}
+_known: set[_Stream] = set()
+_metrics: dict[_MetricKey, dict[str, _Count]] = {}
+_lock = threading.Lock()
+_work = threading.Event()
+_thread: threading.Thread | None = None
+
+_UNITS = {"ModelLatency": "Microseconds", "OverheadLatency": "Microseconds"}
+
+
+def endpoint_log(scope: Scope, role: str, endpoint: str, name: str) -> Callable[[str], None]:
+    """A function that takes one line for `/aws/sagemaker/Endpoints/<endpoint>`, stream `name`."""
+    stream = _Stream(scope, role, f"/aws/sagemaker/Endpoints/{endpoint}", name)
+
+    def write(line: str) -> None:
+        with _lock:
+            _lines.setdefault(stream, deque(maxlen=_KEPT)).append((int(time.time() * 1000), line))
+        _wake()
+
+    return write
+
+
+def count(key: _MetricKey, status: int, model_us: float, overhead_us: float) -> None:
+    """Count one invocation. `status` is the container's, 0 when it gave none; times in microseconds."""
+    kept = _metrics.get(key)
+    if kept is None:
+        kept = _metrics[key] = {}
+        _wake()
+    for name, value in (
+        ("Invocations", 1.0),
+        ("Invocation4XXErrors", 1.0 if 400 <= status < 500 else 0.0),
+        ("Invocation5XXErrors", 1.0 if status >= 500 or status == 0 else 0.0),
+        ("ModelLatency", model_us),
+        ("OverheadLatency", overhead_us),
+    ):
+        one = kept.get(name)
+        if one is None:
+            one = kept[name] = _Count()
+        one.add(value)
+
+
+def flush() -> None:
+    """Write what has gathered. Called by the thread, and once more before the server ends."""
+    with _lock:
+        lines = {stream: list(waiting) for stream, waiting in _lines.items() if waiting}
+        _lines.clear()
+    for stream, events in lines.items():
+        _put_lines(stream, events)
+    for key in list(_metrics):
+        _put_metrics(key, _metrics.pop(key))
+
+
+def _wake() -> None:
+    global _thread
+    _work.set()
+    if _thread is None or not _thread.is_alive():
+        with _lock:
+            if _thread is None or not _thread.is_alive():
+                _thread = threading.Thread(target=_run, name="endpoint-telemetry", daemon=True)
+                _thread.start()
+
+
+def _run() -> None:
+    while True:
+        _work.wait()
+        # Let a batch gather; what comes while it is written wakes the next round.
+        time.sleep(_PAUSE)
+        _work.clear()
+        try:
+            flush()
+        except Exception:
+            log.exception("endpoint telemetry")
+
+
+def _put_lines(stream: _Stream, events: list[tuple[int, str]]) -> None:
+    try:
+        logs = model_data.client("logs", stream.scope, stream.role, "SageMaker")
+        if stream not in _known:
+            _ensure(logs.create_log_group, logGroupName=stream.group)
+            _ensure(logs.create_log_stream, logGroupName=stream.group, logStreamName=stream.name)
+            _known.add(stream)
+        for start in range(0, len(events), _BATCH):
+            batch = events[start : start + _BATCH]
+            logs.put_log_events(
+                logGroupName=stream.group,
+                logStreamName=stream.name,
+                logEvents=[{"timestamp": at, "message": line or " "} for at, line in batch],
+            )
+    except (ClientError, BotoCoreError, roles.RoleNotAssumable) as error:
+        _known.discard(stream)
+        log.warning("no logs of %s %s: %s", stream.group, stream.name, error)
+
+
+def _ensure(create: Callable[..., Any], **arguments: str) -> None:
+    try:
+        create(**arguments)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ResourceAlreadyExistsException":
+            raise
+
+
+def _put_metrics(key: _MetricKey, counts: dict[str, _Count]) -> None:
+    account, region, endpoint, variant = key
+    service = roles.client("cloudwatch", region, {"AccessKeyId": account, "SecretAccessKey": account})
+    try:
+        service.put_metric_data(
+            Namespace="AWS/SageMaker",
+            MetricData=[
+                {
+                    "MetricName": name,
+                    "Dimensions": [
+                        {"Name": "EndpointName", "Value": endpoint},
+                        {"Name": "VariantName", "Value": variant},
+                    ],
+                    "Timestamp": time.time(),
+                    "Unit": _UNITS.get(name, "None"),
+                    "StatisticValues": {
+                        "SampleCount": float(one.number),
+                        "Sum": one.total,
+                        "Minimum": one.low,
+                        "Maximum": one.high,
+                    },
+                }
+                for name, one in counts.items()
+            ],
+        )
+    except (ClientError, BotoCoreError) as error:
+        log.warning("no metrics of endpoint %s: %s", endpoint, error)
