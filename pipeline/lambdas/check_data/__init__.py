@@ -1,0 +1,1 @@
+"""Finds the data of a day (or a window of days) and says whether it is new."""

@@ -1,0 +1,1 @@
+"""Deletes endpoint configs and models that a newer deployment has replaced."""

@@ -1,0 +1,1 @@
+"""Tells Slack what happened to a run."""

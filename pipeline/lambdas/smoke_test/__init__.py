@@ -1,0 +1,1 @@
+"""Sends a fresh deployment its first request."""
