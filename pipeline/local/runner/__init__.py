@@ -3,7 +3,7 @@
 from pipeline.local.runner.environment import EnvironmentBroken
 from pipeline.local.runner.job import STOP_GRACE_SECONDS, Outcome, StopRequest, run_job
 from pipeline.local.runner.model import Program, Runner, Running
-from pipeline.local.runner.registry import current, kill_orphans, stop_all, use
+from pipeline.local.runner.registry import current, stop_all, use
 from pipeline.local.runner.server import ServerProcess, start_server
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "ServerProcess",
     "StopRequest",
     "current",
-    "kill_orphans",
     "run_job",
     "start_server",
     "stop_all",

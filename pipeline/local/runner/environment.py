@@ -37,7 +37,7 @@ def key(image: Path) -> str:
 
 
 def ensure(image: Path, environments: Path) -> Path:
-    """The image's environment folder (`bin/python3` in it), building it if need be; blocks while another does.
+    """The image's environment folder (`bin/python3` in it), built if need be, once even when asked twice.
 
     Raises:
         EnvironmentBroken: the requirements cannot be installed.

@@ -1,4 +1,4 @@
-"""What the process runner honours of an image's Dockerfile: ENV and ENTRYPOINT of the last stage.
+"""What the process runner honours of an image's Dockerfile: ENV, ENTRYPOINT and CMD of the last stage.
 
 The rest (FROM, RUN, COPY) makes a file system, for which the environment of requirements.lock and
 the image's own folder at /opt/program stand in.
@@ -17,10 +17,17 @@ _VARIABLE = re.compile(r"\$(?:\{(\w+)(?::-([^}]*))?\}|(\w+))")
 
 @dataclass(frozen=True)
 class ImageConfig:
-    """The two things of an image's configuration that change how its program starts."""
+    """What of an image's configuration decides how its program starts."""
 
     environment: dict[str, str] = field(default_factory=dict)
     entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+
+    def command_line(self, given: tuple[str, ...], replaces_entrypoint: bool) -> list[str]:
+        """What `docker run` would execute for arguments, or for a new entrypoint with its arguments."""
+        if replaces_entrypoint:
+            return list(given)
+        return [*self.entrypoint, *(given or self.command)]
 
 
 def read(folder: Path) -> ImageConfig:
@@ -37,12 +44,13 @@ def parse(text: str) -> ImageConfig:
     arguments: dict[str, str] = {}
     environment: dict[str, str] = {}
     entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
     for line in _instructions(text):
         word, _, rest = line.partition(" ")
         rest = rest.strip()
         match word.upper():
             case "FROM":
-                environment, entrypoint = {}, ()
+                environment, entrypoint, command = {}, (), ()
             case "ARG":
                 name, _, default = rest.partition("=")
                 arguments[name.strip()] = default.strip().strip("\"'")
@@ -51,8 +59,10 @@ def parse(text: str) -> ImageConfig:
                     environment[name] = _expand(value, {**arguments, **environment})
             case "ENTRYPOINT":
                 entrypoint = _command(rest)
+            case "CMD":
+                command = _command(rest)
     environment.pop("PATH", None)
-    return ImageConfig(environment, entrypoint)
+    return ImageConfig(environment, entrypoint, command)
 
 
 def _instructions(text: str) -> list[str]:

@@ -34,9 +34,11 @@ class StopRequest:
     def __init__(self) -> None:
         self._wake = threading.Event()
         self._asked = False
+        self.grace: float | None = None
 
-    def ask(self) -> None:
-        """Stop the job; safe at any time, more than once."""
+    def ask(self, grace: float | None = None) -> None:
+        """Stop the job; safe at any time, more than once. `grace` replaces the job's own."""
+        self.grace = grace
         self._asked = True
         self._wake.set()
 
@@ -86,7 +88,7 @@ def run_job(
         because = "timeout"
     if because != "exited":
         running.signal_stop()
-        if running.wait(grace) is None:
+        if running.wait(grace if stop.grace is None else stop.grace) is None:
             running.kill()
     code = running.wait()
     assert code is not None

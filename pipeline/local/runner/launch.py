@@ -175,7 +175,7 @@ def _code(status: int) -> int:
 
 
 def _supervise(child: int) -> int:
-    """Reap everything until `child` ends; its exit code. SIGTERM (blocked since the fork) goes to the child."""
+    """Reap everything until `child` ends; its exit code. SIGTERM, blocked since the fork, goes to it."""
 
     def forward(number: int, _frame: FrameType | None) -> None:
         with contextlib.suppress(ProcessLookupError):

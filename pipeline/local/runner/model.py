@@ -69,6 +69,9 @@ class Runner(Protocol):
     def can_isolate_network(self) -> bool:
         """Whether `network=False` can be honoured."""
 
+    def workspace(self) -> Path:
+        """A new empty folder for one program's files; whoever asked removes it."""
+
     def prepare(self, image: Path) -> None:
         """Make the image ready to run; raises EnvironmentBroken with the tool's own words."""
 

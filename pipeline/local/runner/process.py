@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import IO
 
+from pipeline.local import processes
 from pipeline.local.runner import environment, image, mount, registry
 from pipeline.local.runner.model import Log, Program
 
@@ -135,6 +138,7 @@ class ProcessRunner:
 
     def __init__(self, state: Path, isolation: str | None = None) -> None:
         self._environments = state / "environments"
+        self._running = state / "running"
         self._isolation = isolation
 
     @property
@@ -148,13 +152,21 @@ class ProcessRunner:
     def can_isolate_network(self) -> bool:
         return self.isolation != mount.MAPPED
 
+    def workspace(self) -> Path:
+        self._running.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(dir=self._running))
+
+    def discard_leftovers(self) -> None:
+        """Remove the workspaces of an earlier server; for its start, before any program runs."""
+        shutil.rmtree(self._running, ignore_errors=True)
+
     def prepare(self, image: Path) -> None:
         environment.ensure(image, self._environments)
 
     def start(self, program: Program, log: Log) -> RunningProcess:
         venv = environment.ensure(program.image, self._environments)
         config = image.read(program.image)
-        command = [*(() if program.entrypoint else config.entrypoint), *program.command]
+        command = config.command_line(program.command, program.entrypoint)
         variables = self._variables(program, config, venv)
         if self.isolation == mount.MAPPED:
             mount.map_paths(program)
@@ -163,6 +175,10 @@ class ProcessRunner:
                 name: mount.mapped(value, program.base, program.image) for name, value in variables.items()
             }
             variables["SAGEMAKER_BASE_DIR"] = str(program.base)
+            # Without a namespace a program that detaches itself is found by this alone.
+            variables.update(
+                {name: os.environ[name] for name in (processes.OWNER_VARIABLE,) if name in os.environ}
+            )
         spec = mount.launch_spec(program, command, self.isolation)
         popen = _spawner.run(
             lambda: subprocess.Popen(

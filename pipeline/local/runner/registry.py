@@ -1,22 +1,17 @@
-"""Which programs run, kept on disk as well, so that none outlives the server unseen.
+"""Which programs run, and with which runner.
 
-The kernel ends them with the server where it can (launch.py). The record on disk is for where it
-cannot: process id and start time, because an id alone may by now belong to somebody else.
+The kernel ends them with the server where it can (launch.py). Where it cannot, the record on disk is
+what the next server finds them by (pipeline.local.processes).
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import threading
 from pathlib import Path
 from typing import Protocol
 
-import psutil
-
+from pipeline.local import processes
 from pipeline.local.runner.model import Runner
-
-_FOLDER = "processes"
 
 
 class _Known(Protocol):
@@ -30,23 +25,31 @@ class _Known(Protocol):
 
 _guard = threading.Lock()
 _known: dict[int, _Known] = {}
-_state: Path | None = None
+_records: Path | None = None
 _runner: Runner | None = None
 
 
-def use(runner: Runner, state: Path) -> None:
-    """Run programs with `runner` from here on and keep their records under `state`."""
-    global _runner, _state
-    _runner, _state = runner, state
+def use(runner: Runner, records: Path) -> None:
+    """Run programs with `runner` from here on, noting them in the folder `records`."""
+    global _runner, _records
+    records.mkdir(parents=True, exist_ok=True)
+    _runner, _records = runner, records
 
 
 def current() -> Runner:
     """The runner in use; the process runner of the server's own state folder when none was set."""
+    with _guard:
+        return _current()
+
+
+def _current() -> Runner:
     if _runner is None:
         from pipeline.local import context
         from pipeline.local.runner.process import ProcessRunner
 
-        use(ProcessRunner(context.state_dir()), context.state_dir())
+        runner = ProcessRunner(context.state_dir())
+        runner.discard_leftovers()
+        use(runner, context.paths().processes)
     assert _runner is not None
     return _runner
 
@@ -55,17 +58,8 @@ def remember(process: _Known) -> None:
     """Record a started program."""
     with _guard:
         _known[process.pid] = process
-    if _state is None:
-        return
-    with contextlib.suppress(psutil.NoSuchProcess):
-        record = {
-            "pid": process.pid,
-            "started": psutil.Process(process.pid).create_time(),
-            "name": process.name,
-        }
-        folder = _state / _FOLDER
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{process.pid}.json").write_text(json.dumps(record), encoding="utf-8")
+    if _records is not None:
+        processes.record(_records, process.pid, process.name)
     if process.wait(0) is not None:  # ended before it was recorded: nobody else will remove the record
         forget(process)
 
@@ -74,36 +68,15 @@ def forget(process: _Known) -> None:
     """Strike out a program that has ended."""
     with _guard:
         _known.pop(process.pid, None)
-    if _state is not None:
-        (_state / _FOLDER / f"{process.pid}.json").unlink(missing_ok=True)
+    if _records is not None:
+        processes.forget(_records, process.pid)
 
 
 def stop_all(timeout: float = 5.0) -> None:
     """Kill every program this server started and wait for their ends."""
     with _guard:
-        processes = list(_known.values())
-    for process in processes:
+        running = list(_known.values())
+    for process in running:
         process.kill()
-    for process in processes:
+    for process in running:
         process.wait(timeout)
-
-
-def kill_orphans(state: Path) -> list[str]:
-    """Kill what an earlier server left running; their names."""
-    killed = []
-    for path in sorted((state / _FOLDER).glob("*.json")):
-        with _guard:
-            if path.stem.isdigit() and int(path.stem) in _known:
-                continue
-        with contextlib.suppress(ValueError, KeyError, OSError, psutil.Error):
-            record = json.loads(path.read_text(encoding="utf-8"))
-            process = psutil.Process(int(record["pid"]))
-            if abs(process.create_time() - float(record["started"])) < 0.05:
-                family = [*process.children(recursive=True), process]
-                for member in family:
-                    with contextlib.suppress(psutil.NoSuchProcess):
-                        member.kill()
-                psutil.wait_procs(family, timeout=5)
-                killed.append(str(record["name"]))
-        path.unlink(missing_ok=True)
-    return killed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -65,7 +64,7 @@ def start_server(
         EnvironmentBroken: the image's requirements cannot be installed.
     """
     runner = runner or registry.current()
-    folder = Path(tempfile.mkdtemp(prefix="pipeline-serve-"))
+    folder = runner.workspace()
     base = folder / "ml"
     (base / "model").mkdir(parents=True)
     program = Program(
