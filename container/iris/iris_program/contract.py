@@ -73,7 +73,7 @@ class Folders:
         return Path(given) if given else self.base / "input" / "data" / name
 
     def read_config(self, name: str) -> dict[str, Any]:
-        """One of input/config's JSON files; {} when it is absent. Raises ProgramError when it is not an object."""
+        """One of input/config's JSON files, {} when absent. Raises ProgramError unless it is an object."""
         path = self.config / name
         try:
             value = json.loads(path.read_text(encoding="utf-8"))

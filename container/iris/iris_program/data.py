@@ -1,4 +1,4 @@
-"""Reads labelled CSV: class first (0 setosa, 1 versicolor, 2 virginica), then the four features; no header."""
+"""Reads labelled CSV without a header: class (0 setosa, 1 versicolor, 2 virginica), then four features."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PROBLEMS_SHOWN = 8
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of one channel. features: (rows, 4) float64 in cm; labels: (rows,) int64; digests: file -> SHA-256."""
+    """Rows of one channel. features: (rows, 4) in cm; labels: (rows,); digests: file -> SHA-256."""
 
     features: NDArray[np.float64]
     labels: NDArray[np.int64]

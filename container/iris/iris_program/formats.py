@@ -101,7 +101,7 @@ def _cell(cell: str, row: int, column: int) -> float:
 
 
 def read_json(text: str) -> list[Row]:
-    """`{"instances": [[...], ...]}`, `[[...], ...]`, or one row `[...]`; a row may be `{"features": [...]}`."""
+    """`{"instances": [[...], ...]}`, `[[...], ...]` or one row `[...]`; a row may be `{"features": ...}`."""
     value = _parse(text, "the body")
     if isinstance(value, dict) and "instances" in value:
         value = value["instances"]

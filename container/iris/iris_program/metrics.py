@@ -1,7 +1,7 @@
 """Measures of a multiclass classifier, with the names and shape of SageMaker's model-quality report.
 
-Pure: arrays in, dictionaries out. Shape of `multiclass_classification_metrics`: Developer Guide, "Model quality
-metrics and Amazon CloudWatch monitoring". Standard deviations are of the bootstrap over the test rows.
+Pure: arrays in, dictionaries out. Shape of `multiclass_classification_metrics`: SageMaker Developer Guide,
+"Model quality metrics". Standard deviations are of the bootstrap over the test rows.
 """
 
 from __future__ import annotations
@@ -58,11 +58,9 @@ def log_loss(labels: Ints, probabilities: Floats) -> Floats:
     return -np.log(np.clip(of_class, SMALLEST_PROBABILITY, 1.0))
 
 
-def report(
-    labels: Ints, probabilities: Floats, class_names: tuple[str, ...], seed: int = 0
-) -> dict[str, Any]:
+def report(labels: Ints, probabilities: Floats, names: tuple[str, ...], seed: int = 0) -> dict[str, Any]:
     """The whole report. labels: (rows,) in 0..classes-1; probabilities: (rows, classes)."""
-    classes = len(class_names)
+    classes = len(names)
     rows = len(labels)
     predicted = probabilities.argmax(axis=1).astype(np.int64)
     constant = np.full(rows, np.bincount(labels, minlength=classes).argmax(), dtype=np.int64)
@@ -104,6 +102,6 @@ def report(
                 **{measure: entry(value[index], std[index]) for measure, (value, std) in by_class.items()},
                 "rows": int(matrix[index].sum()),
             }
-            for index, name in enumerate(class_names)
+            for index, name in enumerate(names)
         },
     }

@@ -1,9 +1,9 @@
 """The HTTP server behind an endpoint: /ping is 200 once the model is loaded, /invocations answers.
 
-Environment: SAGEMAKER_BIND_TO_PORT (8080), HOST (0.0.0.0), MAX_REQUEST_BYTES (6,291,456, InvokeEndpoint's limit).
-A model that cannot be loaded ends the process with exit code 1 and the reason in the log: the health check
-fails either way, and so it fails at once with a reason and not after minutes. SIGTERM: no new connections, open
-requests are answered, exit 0; SageMaker sends SIGKILL 30 s later.
+Environment: SAGEMAKER_BIND_TO_PORT (8080), HOST (0.0.0.0), MAX_REQUEST_BYTES (6,291,456: InvokeEndpoint's).
+Until the model is loaded /ping is 503. A model that cannot be loaded ends the process with exit code 1 and
+the reason in the log: the health check fails either way, and so at once, with a reason, not after minutes.
+SIGTERM: no new connections, open requests are answered, exit 0; SageMaker sends SIGKILL 30 s later.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .formats import RequestError
 DEFAULT_MAX_REQUEST_BYTES = 6_291_456
 # Under SageMaker's 30 s between SIGTERM and SIGKILL.
 DRAIN_SECONDS = 25
-# Beyond this many rows a prediction leaves the event loop, so that /ping is not kept waiting (SageMaker: 2 s).
+# Beyond this many rows a prediction leaves the event loop, so that /ping is not kept waiting.
 ROWS_IN_LOOP = 256
 # SageMaker starts containers as root. Where the image has this user, requests are handled as it.
 UNPRIVILEGED_USER = "iris-serve"

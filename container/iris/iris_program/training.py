@@ -1,4 +1,4 @@
-"""Trains the classifier: boosting rounds on `train`, stopped early by `validation`, checkpointed, repeatable."""
+"""Trains the classifier: boosting rounds on `train`, stopped by `validation`; checkpointed, repeatable."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@
 """Splits scikit-learn's iris once into train, validation and held-out test, as small CSV files.
 
     uv run pipeline/definitions/iris/make_sample.py            writes sample/{train,validation,test}/iris.csv
-    uv run pipeline/definitions/iris/make_sample.py --check    exit 1 when the files differ from what it would write
+    uv run pipeline/definitions/iris/make_sample.py --check    exit 1 when the files differ from that
 
 Columns, no header: class (0 setosa, 1 versicolor, 2 virginica), sepal length, sepal width, petal length,
 petal width (all in cm). Iris holds one flower measured alike twice; equal rows always share a split, so that
@@ -75,7 +75,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=HERE / "sample", help="folder to write to")
     args = parser.parse_args()
 
-    from sklearn.datasets import load_iris  # the only use of it; --help needs none
+    from sklearn.datasets import load_iris  # type: ignore[import-not-found]  # in a venv of its own
 
     data = load_iris()
     if tuple(data.target_names) != CLASSES:

@@ -1,7 +1,7 @@
 """Finds the training data of a date, and says whether there is anything new to train on.
 
-Event: {"input": execution input, "start_time": ISO time, "execution_arn": ARN}. The data date is the day before
-the given date. Environment: see `Config`. Dates are days in TIMEZONE (default UTC).
+Event: {"input": execution input, "start_time": ISO time, "execution_arn": ARN}. The data date is the day
+before the given date. Environment: see `Config`. Dates are days in TIMEZONE (default UTC).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 import boto3
 from botocore.exceptions import ClientError
-from dateutil import tz
+from dateutil import tz  # type: ignore[import-untyped]  # comes with boto3
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}.*")
@@ -113,7 +113,7 @@ def window(last: date, days: int) -> list[date]:
 
 
 def folder(config: Config, channel: Channel, day: date) -> str:
-    """The key prefix of one channel's day. It ends in "/", so that `multiclass` does not catch `multiclass2`."""
+    """The key prefix of one channel's day. It ends in "/": `multiclass` must not catch `multiclass2`."""
     parts = (f"{config.data_prefix}{channel.prefix}".rstrip("/"), day.isoformat(), config.suffix.strip("/"))
     return "/".join(part for part in parts if part) + "/"
 
@@ -148,7 +148,10 @@ def manifest(bucket: str, items: Iterable[Item]) -> list[Any]:
 
 
 def absent(days: Mapping[str, Mapping[date, list[Item]]], last: date) -> str:
-    """Why the data is not complete, or "". Every channel needs bytes in the window, some channel on the last day."""
+    """Why the data is not complete, or "".
+
+    Every channel needs bytes in the window, and one at least needs an object on the last day.
+    """
     empty = [
         name for name, by_day in sorted(days.items()) if not sum(i.size for d in by_day.values() for i in d)
     ]
@@ -237,7 +240,7 @@ def channel_input(
 
 
 def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
-    """What to train on, at $.run. Raises ValueError for an input that makes no sense, ClientError from AWS."""
+    """What to train on, at $.run. Raises ValueError for an input without sense, ClientError from AWS."""
     given = event.get("input") or {}
     if not isinstance(given, dict):
         raise ValueError(f"the execution's input must be an object, not {json.dumps(given)}")
@@ -271,7 +274,7 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         "data_version": version,
         "fingerprint": print_,
         "execution_name": event["execution_arn"].rpartition(":")[2],
-        # A manifest is written only for a run that will read it.
+        # Manifests are written only for a run that will read them.
         "channels": {c.name: channel_input(config, c, days[c.name], run) for c in config.channels}
         if new
         else {},

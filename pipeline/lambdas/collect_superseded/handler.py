@@ -1,8 +1,8 @@
 """Deletes endpoint configs and models of this stack that newer deployments have replaced.
 
-Event: {"endpoint_name", "endpoint_config_name"}. Environment: STACK_NAME, KEEP (superseded ones kept for rollback).
-Never touched: what the endpoint runs or is about to run, what is as new as that or newer (another run may be
-deploying it), and names that are not `<stack>-<run id>`.
+Event: {"endpoint_name", "endpoint_config_name"}. Environment: STACK_NAME, KEEP (superseded ones that stay for
+rollback). Never touched: what the endpoint runs or is about to run, what is as new as that or newer (another
+run may be deploying it), and names that are not `<stack>-<run id>`.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def list_named(operation: str, field: str, name_field: str, stack_name: str) -> 
 
 
 def delete(kind: str, items: Sequence[Named]) -> tuple[list[str], list[dict[str, str]]]:
-    """Delete each; return the names deleted and, of the others, why not. One failure does not stop the rest."""
+    """Delete each; return the names deleted and, of the others, why not. One failure stops no other."""
     deleted, failed = [], []
     for item in items:
         try:
@@ -106,7 +106,7 @@ def delete(kind: str, items: Sequence[Named]) -> tuple[list[str], list[dict[str,
 
 
 def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
-    """What was deleted, kept and not deletable. Raises ClientError when the endpoint or the lists cannot be read."""
+    """What was deleted, kept and not deletable. Raises ClientError when something cannot be read."""
     stack_name, keep = os.environ["STACK_NAME"], int(os.environ["KEEP"])
     endpoint = client("sagemaker").describe_endpoint(EndpointName=event["endpoint_name"])
     if endpoint["EndpointStatus"] != "InService":

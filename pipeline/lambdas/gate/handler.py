@@ -31,7 +31,7 @@ class EvaluationUnreadable(Exception):
 def decide(
     rules: Sequence[Mapping[str, Any]], text: bytes, written: datetime, not_before: datetime
 ) -> dict[str, Any]:
-    """The verdict: approved only if every rule names one finite number of a fresh report within its bounds."""
+    """The verdict: approved only if every rule finds one finite number within bounds in a fresh report."""
     # S3 gives whole seconds, an execution's start has milliseconds: compare in S3's unit.
     if written < not_before.replace(microsecond=0):
         return refused(

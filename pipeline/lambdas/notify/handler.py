@@ -68,8 +68,11 @@ def message(event: Mapping[str, Any], channel: str) -> dict[str, Any]:
     name = str(event.get("execution_name", ""))
     link = console_url(str(event.get("execution_arn", "")))
     run = f"<{link}|{escape(name)}>" if link else escape(name) or "-"
-    fields = [field("Pipeline", escape(str(event.get("pipeline", "?")))),
-              field("Environment", escape(str(event.get("environment", "?")))), field("Run", run)]  # fmt: skip
+    fields = [
+        field("Pipeline", escape(str(event.get("pipeline", "?")))),
+        field("Environment", escape(str(event.get("environment", "?")))),
+        field("Run", run),
+    ]
     sections = []
     details = event.get("details")
     for key, value in (details if isinstance(details, dict) else {}).items():
@@ -209,7 +212,8 @@ def send(event: Mapping[str, Any], environ: Mapping[str, str]) -> None:
     body = json.dumps(message(event, environ.get("CHANNEL", ""))).encode()
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return post(url, body)
+            post(url, body)
+            return
         except NotSent as error:
             if not error.again or attempt == ATTEMPTS:
                 raise
