@@ -1,7 +1,7 @@
 """`make bench`: what the tool itself costs, measured on this machine in one run.
 
-Everything runs in a copy of the repository with a local target of its own, so that the user's state is neither used
-nor changed. Figures are medians; quote ratios, not seconds: machines differ.
+Everything runs in a copy of the repository with a local target of its own, so that the user's state is
+neither used nor changed. Figures are medians; quote ratios, not seconds: machines differ.
 """
 
 from __future__ import annotations
@@ -50,15 +50,27 @@ def pipeline(root: Path, *arguments: str) -> str:
 
 
 def copy_of_the_repository(to: Path) -> Path:
-    for name in ("pipeline.toml", "pipeline", "container", "cloudformation", "requirements.lock", "pyproject.toml"):
+    for name in (
+        "pipeline.toml",
+        "pipeline",
+        "container",
+        "cloudformation",
+        "requirements.lock",
+        "pyproject.toml",
+    ):
         source = ROOT / name
         ignore = shutil.ignore_patterns("__pycache__", ".pipeline")
-        shutil.copytree(source, to / name, ignore=ignore) if source.is_dir() else shutil.copy2(source, to / name)
+        shutil.copytree(source, to / name, ignore=ignore) if source.is_dir() else shutil.copy2(
+            source, to / name
+        )
     return to
 
 
 def start_and_render(root: Path) -> None:
-    report("python -c pass", f"{seconds(lambda: subprocess.run([sys.executable, '-c', 'pass'], check=True)):.3f} s")
+    report(
+        "python -c pass",
+        f"{seconds(lambda: subprocess.run([sys.executable, '-c', 'pass'], check=True)):.3f} s",
+    )
     report("pipeline --help", f"{seconds(lambda: pipeline(root, '--help')):.3f} s")
     cache = root / ".pipeline" / "cache"
 
@@ -80,7 +92,7 @@ def target(root: Path) -> dict[str, str]:
     return json.loads(pipeline(root, "local", "env", "--json"))
 
 
-def clients(variables: dict[str, str], service: str):  # noqa: ANN201 - boto3 has no static types
+def clients(variables: dict[str, str], service: str):
     import boto3
 
     return boto3.client(
@@ -94,8 +106,14 @@ def clients(variables: dict[str, str], service: str):  # noqa: ANN201 - boto3 ha
 
 def whole_run(root: Path, variables: dict[str, str]) -> None:
     pipeline(root, "data", "iris", "put", "--date", DATA_DATE)
-    report("pipeline apply iris, new stack", f"{seconds(lambda: pipeline(root, 'apply', 'iris', '--yes'), 1):.3f} s")
-    report("pipeline apply iris, nothing to do", f"{seconds(lambda: pipeline(root, 'apply', 'iris', '--yes'), 3):.3f} s")
+    report(
+        "pipeline apply iris, new stack",
+        f"{seconds(lambda: pipeline(root, 'apply', 'iris', '--yes'), 1):.3f} s",
+    )
+    report(
+        "pipeline apply iris, nothing to do",
+        f"{seconds(lambda: pipeline(root, 'apply', 'iris', '--yes'), 3):.3f} s",
+    )
     first = seconds(lambda: pipeline(root, "run", "iris", "--date", DATE, "--follow"), 1)
     report("pipeline run iris, first (makes the container's environment)", f"{first:.3f} s")
     run = seconds(lambda: pipeline(root, "run", "iris", "--date", DATE, "--force", "--follow"), 3)
@@ -119,10 +137,16 @@ def bare_training(root: Path) -> float:
         settings = json.loads(pipeline(root, "settings", "iris", "--json"))
         parameters = settings["pipeline"]["hyperparameters"]
         (config / "hyperparameters.json").write_text(json.dumps({k: str(v) for k, v in parameters.items()}))
-        (config / "inputdataconfig.json").write_text(json.dumps({c: {"ContentType": "text/csv"} for c in ("train", "validation")}))
-        (config / "resourceconfig.json").write_text(json.dumps({"current_host": "algo-1", "hosts": ["algo-1"]}))
+        (config / "inputdataconfig.json").write_text(
+            json.dumps({c: {"ContentType": "text/csv"} for c in ("train", "validation")})
+        )
+        (config / "resourceconfig.json").write_text(
+            json.dumps({"current_host": "algo-1", "hosts": ["algo-1"]})
+        )
         for channel in ("train", "validation"):
-            shutil.copytree(root / "pipeline/definitions/iris/sample" / channel, base / "input" / "data" / channel)
+            shutil.copytree(
+                root / "pipeline/definitions/iris/sample" / channel, base / "input" / "data" / channel
+            )
         (base / "model").mkdir()
         environments = sorted((root / ".pipeline/local/environments").glob("*/bin/python"))
         python = environments[0]
@@ -140,11 +164,16 @@ def bare_training(root: Path) -> float:
 def transitions(variables: dict[str, str]) -> None:
     """State transitions a second of one machine of 400 Pass states."""
     count = 400
-    states = {f"S{i}": {"Type": "Pass", **({"Next": f"S{i + 1}"} if i < count - 1 else {"End": True})} for i in range(count)}
+    states = {
+        f"S{i}": {"Type": "Pass", **({"Next": f"S{i + 1}"} if i < count - 1 else {"End": True})}
+        for i in range(count)
+    }
     machines, iam = clients(variables, "stepfunctions"), clients(variables, "iam")
     trust = {
         "Version": "2012-10-17",
-        "Statement": [{"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+        "Statement": [
+            {"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        ],
     }
     role = iam.create_role(RoleName="bench", AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
     arn = machines.create_state_machine(
@@ -170,7 +199,9 @@ def requests(variables: dict[str, str], count: int = 2000) -> None:
     key = botocore.credentials.Credentials(variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"])
     signer = botocore.auth.SigV4Auth(key, "sagemaker", variables["AWS_REGION"])
     address = f"{variables['AWS_ENDPOINT_URL']}/endpoints/iris-dev/invocations"
-    request = botocore.awsrequest.AWSRequest("POST", address, data=b"5.1,3.5,1.4,0.2\n", headers={"Content-Type": "text/csv"})
+    request = botocore.awsrequest.AWSRequest(
+        "POST", address, data=b"5.1,3.5,1.4,0.2\n", headers={"Content-Type": "text/csv"}
+    )
     signer.add_auth(request)
     headers = dict(request.headers)
 
@@ -192,7 +223,9 @@ def requests(variables: dict[str, str], count: int = 2000) -> None:
         for thread in threads:
             thread.join()
         taken = time.perf_counter() - started
-        report(f"endpoint, one CSV row a request, {connections} connection(s)", f"{count / taken:.0f} requests/s")
+        report(
+            f"endpoint, one CSV row a request, {connections} connection(s)", f"{count / taken:.0f} requests/s"
+        )
 
 
 def main() -> None:

@@ -41,7 +41,9 @@ def step(title: str, *command: str, codes: tuple[int, ...] = (0,)) -> None:
     code = subprocess.run([*PIPELINE, *command], cwd=ROOT, check=False).returncode
     print(f"  ({time.monotonic() - started:.1f} s)", flush=True)
     if code not in codes:
-        print(f"\nerror: the demo stopped: 'pipeline {shlex.join(command)}' ended with {code}", file=sys.stderr)
+        print(
+            f"\nerror: the demo stopped: 'pipeline {shlex.join(command)}' ended with {code}", file=sys.stderr
+        )
         print("  hint: pipeline logs iris && pipeline local logs", file=sys.stderr)
         raise SystemExit(code)
 

@@ -1,4 +1,4 @@
-"""`make docs`: write the reference pages that are generated from the code. A test fails when one is out of date."""
+"""`make docs`: write the reference pages that are generated from the code; a test tells when one is stale."""
 
 from __future__ import annotations
 
@@ -16,13 +16,28 @@ def command_line() -> str:
 
     parser = build_parser()
     verbs = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
-    parts = ["# Command line", "", "Generated from the code by `make docs`.", "", "```text", parser.format_help().rstrip(), "```"]
+    parts = [
+        "# Command line",
+        "",
+        "Generated from the code by `make docs`.",
+        "",
+        "```text",
+        parser.format_help().rstrip(),
+        "```",
+    ]
     for verb, sub in verbs.choices.items():
         parts += ["", f"## pipeline {verb}", "", "```text", sub.format_help().rstrip(), "```"]
         for action in sub._actions:
             if isinstance(action, argparse._SubParsersAction):
                 for name, nested in action.choices.items():
-                    parts += ["", f"### pipeline {verb} {name}", "", "```text", nested.format_help().rstrip(), "```"]
+                    parts += [
+                        "",
+                        f"### pipeline {verb} {name}",
+                        "",
+                        "```text",
+                        nested.format_help().rstrip(),
+                        "```",
+                    ]
     return "\n".join(parts) + "\n"
 
 

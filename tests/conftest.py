@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests: a copy of the repository with a local target of its own, and the real CLI on it."""
+"""Shared fixtures: a copy of the repository with a local target of its own, and the real CLI on it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,15 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-COPIED = ("pipeline.toml", "pipeline", "container", "glue_scripts", "cloudformation", "requirements.lock", "pyproject.toml")
+COPIED = (
+    "pipeline.toml",
+    "pipeline",
+    "container",
+    "glue_scripts",
+    "cloudformation",
+    "requirements.lock",
+    "pyproject.toml",
+)
 
 
 def copy_repository(to: Path) -> Path:
@@ -47,7 +55,9 @@ class Cli:
             text=True,
         )
 
-    def __call__(self, *arguments: str, code: int | None = 0, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+    def __call__(
+        self, *arguments: str, code: int | None = 0, timeout: float = 240
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end and assert its exit code (`code=None`: any)."""
         process = self.start(*arguments)
         try:
@@ -57,13 +67,17 @@ class Cli:
             out, err = process.communicate()
             pytest.fail(f"pipeline {' '.join(arguments)} took more than {timeout} s\n{out}\n{err}")
         if code is not None and process.returncode != code:
-            pytest.fail(f"pipeline {' '.join(arguments)} ended with {process.returncode}, not {code}\n{out}\n{err}")
+            pytest.fail(
+                f"pipeline {' '.join(arguments)} ended with {process.returncode}, not {code}\n{out}\n{err}"
+            )
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
     @staticmethod
     def _clean() -> dict[str, str]:
         """This process's environment without what would point a command at AWS or at another target."""
-        return {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "PIPELINE_"))} | {"NO_COLOR": "1"}
+        return {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "PIPELINE_"))} | {
+            "NO_COLOR": "1"
+        }
 
 
 @pytest.fixture

@@ -36,7 +36,9 @@ def imports(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            parent = ".".join(path.relative_to(ROOT).with_suffix("").parts[: -node.level]) if node.level else ""
+            parent = (
+                ".".join(path.relative_to(ROOT).with_suffix("").parts[: -node.level]) if node.level else ""
+            )
             base = ".".join(part for part in (parent, node.module or "") if part)
             found.add(base)
             found |= {f"{base}.{alias.name}" for alias in node.names}
@@ -75,7 +77,11 @@ def test_only_one_function_makes_clients() -> None:
         room = path.relative_to(PACKAGE).parts[0]
         if room not in ("aws", "lambdas", "local"):
             assert "boto3" not in imports(path), path
-    makers = [p for p in modules("aws") if re.search(r"boto3\.(session\.)?(client|Session)\(|\.client\(", p.read_text())]
+    makers = [
+        p
+        for p in modules("aws")
+        if re.search(r"boto3\.(session\.)?(client|Session)\(|\.client\(", p.read_text())
+    ]
     assert len(makers) == 1, makers
 
 
@@ -83,7 +89,8 @@ def test_only_the_command_line_imports_the_local_target() -> None:
     importers = {
         path.relative_to(PACKAGE).as_posix()
         for path in PACKAGE.rglob("*.py")
-        if path.relative_to(PACKAGE).parts[0] != "local" and any(n.startswith("pipeline.local") for n in imports(path))
+        if path.relative_to(PACKAGE).parts[0] != "local"
+        and any(n.startswith("pipeline.local") for n in imports(path))
     }
     assert importers == {"cli/_target.py", "cli/local.py"}
 
@@ -114,7 +121,11 @@ def test_modules_stay_small() -> None:
 
 
 def test_every_module_says_why_it_exists() -> None:
-    for path in [*PACKAGE.rglob("*.py"), *(ROOT / "container").rglob("*.py"), *(ROOT / "scripts").glob("*.py")]:
+    for path in [
+        *PACKAGE.rglob("*.py"),
+        *(ROOT / "container").rglob("*.py"),
+        *(ROOT / "scripts").glob("*.py"),
+    ]:
         if path.name == "__init__.py" and not path.read_text().strip():
             continue
         assert ast.get_docstring(ast.parse(path.read_text())), f"{path.relative_to(ROOT)} has no docstring"

@@ -1,0 +1,102 @@
+"""What a user of iris sees: trained and served, nothing new, a new date under load, a rejected model."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from tests.e2e.conftest import Iris
+
+
+def test_the_first_run_serves_a_prediction(iris: Iris) -> None:
+    endpoint = iris.endpoint()
+    assert endpoint["EndpointStatus"] == "InService"
+    assert "setosa" in str(iris.answers())
+    packages = iris.client("sagemaker").list_model_packages(ModelPackageGroupName="iris-dev")
+    newest = packages["ModelPackageSummaryList"][0]
+    assert newest["ModelApprovalStatus"] == "Approved"
+    package = iris.client("sagemaker").describe_model_package(ModelPackageName=newest["ModelPackageArn"])
+    facts = package["CustomerMetadataProperties"]
+    assert "@sha256:" in facts["image"]
+    assert facts["data_version"]
+    for kind in ("started", "deployed"):
+        assert iris.slack.told("iris", kind), iris.slack.texts
+
+
+def test_the_same_data_again_is_nothing_new_and_starts_no_job(iris: Iris) -> None:
+    date = iris.day(1)
+    before = len(iris.client("sagemaker").list_training_jobs(MaxResults=100)["TrainingJobSummaries"])
+    out = iris.run(date)
+    assert "NothingNew" in out
+    assert len(iris.client("sagemaker").list_training_jobs(MaxResults=100)["TrainingJobSummaries"]) == before
+
+
+def test_a_new_date_updates_the_endpoint_while_no_request_fails(iris: Iris) -> None:
+    runtime = iris.client("sagemaker-runtime")
+    before = iris.endpoint()["EndpointConfigName"]
+    stop, answers, failures = threading.Event(), [], []
+
+    def ask() -> None:
+        while not stop.is_set():
+            try:
+                answer = runtime.invoke_endpoint(
+                    EndpointName="iris-dev", ContentType="text/csv", Body=b"5.1,3.5,1.4,0.2"
+                )
+                answers.append(answer["Body"].read())
+            except Exception as error:  # noqa: BLE001 - any failure at all is what is asserted on
+                failures.append(error)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        # New data of the same quality: the same rows in another order.
+        sample = iris.root / "pipeline/definitions/iris/sample/train/iris.csv"
+        lines = sample.read_text().splitlines()
+        sample.write_text("\n".join([*lines[:-1][::-1], lines[-1]]) + "\n")
+        iris.run(iris.day(5))
+    finally:
+        stop.set()
+        thread.join()
+    assert not failures
+    assert len(answers) > 20
+    assert iris.endpoint()["EndpointConfigName"] != before
+
+
+def test_shuffled_labels_are_rejected_by_name_and_value(iris: Iris) -> None:
+    before = iris.endpoint()
+    out = iris.run(iris.day(7, shuffle=1), code=1)
+    assert "ModelRejected" in out
+    assert "accuracy" in out
+    assert "0.88" in out
+    newest = iris.client("sagemaker").list_model_packages(
+        ModelPackageGroupName="iris-dev", SortBy="CreationTime", SortOrder="Descending"
+    )["ModelPackageSummaryList"][0]
+    assert newest["ModelApprovalStatus"] == "Rejected"
+    after = iris.endpoint()
+    assert after["EndpointConfigName"] == before["EndpointConfigName"]
+    assert after["LastModifiedTime"] == before["LastModifiedTime"]
+    assert iris.slack.told("rejected", "accuracy")
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("del report['multiclass_classification_metrics']['accuracy']", "missing"),
+        ("report['multiclass_classification_metrics']['accuracy']['value'] = float('nan')", "NaN"),
+    ],
+)
+def test_a_metric_that_is_missing_or_nan_never_passes(iris: Iris, line: str, says: str) -> None:
+    with iris.program(
+        "evaluate",
+        f"""
+        report = json.loads((base / "processing/evaluation/evaluation.json").read_text())
+        {line}
+        (base / "processing/evaluation/evaluation.json").write_text(json.dumps(report))
+        """,
+        after_the_real_one=True,
+    ):
+        out = iris.run(iris.day(9), code=1)
+    assert "ModelRejected" in out
+    assert "accuracy" in out
+    assert says.lower() in out.lower()
