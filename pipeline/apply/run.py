@@ -100,7 +100,7 @@ def _once(plan: Plan, settings: Settings, clients: Clients, say: Say, done: Appl
         )
     done.image_uri = image.uri
     parameters = dict(plan.pipeline_stack.parameters)
-    parameters.update({name: image.uri for name in plan.pipeline_stack.unresolved})
+    parameters.update(dict.fromkeys(plan.pipeline_stack.unresolved, image.uri))
     _change(clients, plan.pipeline_stack, parameters, bucket, say, done)
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError, WaiterError
 
 from pipeline.apply import events
-from pipeline.apply.waiting import Pace
 from pipeline.aws import stacks
 from pipeline.aws.errors import code, message
+from pipeline.aws.pace import Pace
 from pipeline.errors import ApplyError
 from pipeline.plan.compute import MAX_TEMPLATE_BODY, template_upload
 from pipeline.plan.model import StackAction, sha256
@@ -57,7 +57,12 @@ def carry_out(
         present = None
     name = change_set_name(action, parameters)
     kind = "UPDATE" if present and present.exists else "CREATE"
-    change_set = _create(clients, action, parameters, bucket, name, kind)
+    try:
+        change_set = _create(clients, action, parameters, bucket, name, kind)
+    except ApplyError:
+        if kind == "CREATE":
+            _drop_empty(clients, action.stack_name)
+        raise
     if change_set is None:
         _forget(clients, action.stack_name, name)
         return False
@@ -100,10 +105,10 @@ def follow(clients: Clients, stack_id: str, name: str, seen: str, say: Say) -> N
         history += fresh
         for event in events.worth_showing(fresh):
             say(events.line(event))
-        if stack is None or not stack.in_progress:
-            # REVIEW_IN_PROGRESS: the execution was accepted and has not begun.
-            if stack is None or stack.status != "REVIEW_IN_PROGRESS":
-                break
+        # Right after the request the status still is the old one: only an event of the stack itself
+        # that says the same proves that the change has begun and ended.
+        if stack is None or (not stack.in_progress and _last_of_stack(history) == stack.status):
+            break
         pace.wait(news=bool(fresh))
     status = stack.status if stack else "DELETE_COMPLETE"
     if status in {"CREATE_COMPLETE", "UPDATE_COMPLETE", "DELETE_COMPLETE", "IMPORT_COMPLETE"}:
@@ -145,6 +150,10 @@ def _events_since(clients: Clients, stack_id: str, seen: str) -> list[events.Eve
                 return found[::-1]
             found.append(events.event(raw))
     return found[::-1]
+
+
+def _last_of_stack(history: list[events.Event]) -> str:
+    return next((event.status for event in reversed(history) if event.stack), "")
 
 
 def _create(
@@ -221,6 +230,13 @@ def _forget(clients: Clients, stack_name: str, name: str) -> None:
             raise
 
 
+def _drop_empty(clients: Clients, stack_name: str) -> None:
+    """A refused change set of a new stack leaves a stack without anything in it."""
+    left = stacks.describe(clients, stack_name)
+    if left and left.status == "REVIEW_IN_PROGRESS":
+        clients.cloudformation.delete_stack(StackName=left.id)
+
+
 def _sweep(clients: Clients, stack_name: str, keep: str) -> None:
     """Delete change sets that interrupted applies of ours left."""
     pages = clients.cloudformation.get_paginator("list_change_sets").paginate(StackName=stack_name)
@@ -248,5 +264,6 @@ def _finish_rollback(clients: Clients, stack: stacks.Stack, say: Say) -> None:
         raise ApplyError(
             events.explain(cause) if cause else "the rollback of an earlier update cannot finish",
             where=f"stack {stack.name}",
-            hint=f"aws cloudformation continue-update-rollback --stack-name {stack.name} --resources-to-skip ...",
+            hint="skip what cannot be rolled back: aws cloudformation continue-update-rollback "
+            f"--stack-name {stack.name} --resources-to-skip ...",
         ) from error

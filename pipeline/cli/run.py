@@ -30,6 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="show progress until it ends (default)",
     )
     parser.add_argument("--execution", metavar="ARN|NAME", help="start nothing: follow this one")
+    parser.add_argument("--stop", action="store_true", help="with --execution: stop it")
     parser.add_argument("--stop-on-interrupt", action="store_true", help="Ctrl-C stops the run too")
     _target.add_target_options(parser)
     _output.add_json_option(parser)
@@ -37,9 +38,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from pipeline.cli import _follow, _output, _target
+    from pipeline.errors import SettingsError
     from pipeline.execution import start
 
+    if args.stop and not args.execution:
+        raise SettingsError("--stop needs --execution NAME", hint="`pipeline status NAME` lists them")
     settings, clients = _target.resolve(args)
+    if args.stop:
+        stopped = start.stop(settings, clients, args.execution, "stopped by `pipeline run --stop`")
+        _output.say(f"stopped {stopped.name}")
+        if args.json:
+            _output.print_json(stopped.as_dict())
+        return 0
     if args.execution:
         started = start.find(settings, clients, args.execution)
     else:

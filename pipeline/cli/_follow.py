@@ -1,0 +1,177 @@
+"""A run shown while it happens, and its result as the exit code."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from pipeline.cli import _output
+
+if TYPE_CHECKING:
+    from pipeline.aws import Clients
+    from pipeline.execution.follow import Step
+    from pipeline.execution.history import Timeline, Visit
+    from pipeline.execution.start import Started
+    from pipeline.settings.model import Settings
+
+MARKS = {
+    "running": (">", "blue"),
+    "succeeded": ("ok", "green"),
+    "failed": ("x", "red"),
+    "caught": ("!", "yellow"),
+    "aborted": ("x", "red"),
+}
+TAIL = 30
+# Longer causes than this are a service's whole answer; the sentence in it is shown instead.
+LONG = 600
+
+
+def follow(args: argparse.Namespace, settings: Settings, clients: Clients, started: Started) -> int:
+    """Show progress until the run ends; 0 if it succeeded, else 1, 130 when interrupted."""
+    from pipeline.aws.pace import Pace
+    from pipeline.execution.follow import Watcher
+
+    watcher, pace, screen = Watcher(clients, started.arn), Pace(longest=2.0), _Screen()
+    try:
+        while True:
+            step = watcher.look()
+            screen.show(step)
+            if step.closed:
+                break
+            pace.wait(news=bool(step.changed))
+    except KeyboardInterrupt:
+        screen.clear()
+        _interrupted(args, clients, started)
+        raise
+    screen.clear()
+    if args.json:
+        _output.print_json(_result(started, step))
+    _finish(settings, clients, step, args)
+    return 0 if step.status == "SUCCEEDED" else 1
+
+
+class _Screen:
+    """Lines for what is over; on a terminal also one line, rewritten, for what runs."""
+
+    def __init__(self) -> None:
+        self._live = sys.stderr.isatty()
+        self._told: dict[int, tuple[str, int]] = {}
+
+    def show(self, step: Step) -> None:
+        self.clear()
+        for visit in step.changed:
+            known = self._told.get(id(visit))
+            now = (visit.status, visit.retries)
+            if known == now:
+                continue
+            self._told[id(visit)] = now
+            if known is not None and visit.retries > known[1]:
+                _output.say(f"  {_mark('caught')} {visit.name}: try {visit.retries + 1}")
+            if visit.status != "running" or (not self._live and visit.jobs):
+                _output.say(_line(visit))
+        if self._live and not step.closed:
+            running = [v for v in step.timeline.visits if v.status == "running"]
+            text = ", ".join(f"{v.name} {_output.duration(v.seconds(datetime.now(UTC)))}" for v in running)
+            sys.stderr.write(f"  {_mark('running')} {text[:100]}")
+            sys.stderr.flush()
+
+    def clear(self) -> None:
+        if self._live:
+            sys.stderr.write("\r\x1b[2K")
+            sys.stderr.flush()
+
+
+def _mark(status: str) -> str:
+    sign, style = MARKS[status]
+    return _output.paint(sign.ljust(2), style, sys.stderr)
+
+
+def _line(visit: Visit) -> str:
+    took = _output.duration(visit.seconds(datetime.now(UTC))) if visit.status != "running" else "..."
+    notes = [name for _, name in visit.jobs]
+    if visit.retries:
+        notes.append(f"{visit.retries} retries")
+    if visit.error:
+        notes.append(visit.error)
+    return f"  {_mark(visit.status)} {visit.name.ljust(22)} {took.rjust(9)}  {'  '.join(notes)}".rstrip()
+
+
+def _finish(settings: Settings, clients: Clients, step: Step, args: argparse.Namespace) -> None:
+    """The result in one line; on failure the cause, and the end of the log of what failed."""
+    from pipeline.execution.history import readable_cause
+
+    timeline = step.timeline
+    took = ""
+    if step.description.get("stopDate"):
+        seconds = (step.description["stopDate"] - step.description["startDate"]).total_seconds()
+        took = f" in {_output.duration(seconds)}"
+    if step.status == "SUCCEEDED":
+        last = [v.name for v in timeline.visits if v.type in {"Succeed", "Task", "Pass"}]
+        _output.say(
+            _output.paint(f"SUCCEEDED{took}: {last[-1] if last else ''}".rstrip(": "), "green", sys.stderr)
+        )
+        return
+    error = step.description.get("error") or timeline.error
+    cause = readable_cause(step.description.get("cause") or timeline.cause)
+    culprit = timeline.culprit()
+    head = (
+        f"{step.status}{took}" + (f" at {culprit.name}" if culprit else "") + (f": {error}" if error else "")
+    )
+    _output.say(_output.paint(head, "red", sys.stderr))
+    if cause:
+        _output.say(f"  {cause if len(cause) <= LONG else cause[:LONG] + '...'}")
+    if culprit is not None:
+        _log_tail(settings, clients, culprit)
+    _output.say(f"more: pipeline logs {args.name}; pipeline graph {args.name} --format svg --execution last")
+
+
+def _log_tail(settings: Settings, clients: Clients, culprit: Visit) -> None:
+    from pipeline.errors import TargetError
+    from pipeline.execution import logs
+
+    try:
+        for source in logs.sources_of(culprit, clients)[-1:]:
+            lines = logs.tail(clients, source, TAIL)
+            if lines:
+                _output.say(f"  last {len(lines)} lines of {source.group} {source.stream_prefix}".rstrip())
+                for line in lines:
+                    _output.say(f"  | {line.text}")
+        if "ndpoint" in culprit.name:
+            for line in logs.tail(clients, logs.endpoint_source(settings), TAIL):
+                _output.say(f"  | {line.text}")
+    except TargetError as error:
+        # The result is known; that its log cannot be read must not hide it.
+        _output.say(f"  (its log cannot be read: {error.what})")
+
+
+def _interrupted(args: argparse.Namespace, clients: Clients, started: Started) -> None:
+    where = f"--target {clients.target.name}"
+    if args.stop_on_interrupt:
+        clients.stepfunctions.stop_execution(
+            executionArn=started.arn, error="Interrupted", cause="stopped by Ctrl-C with --stop-on-interrupt"
+        )
+        _output.say(f"stopped {started.name}")
+        return
+    _output.say(f"not following any more; {started.name} goes on")
+    _output.say(f"  follow it: pipeline run {args.name} {where} --execution {started.name}")
+    _output.say(f"  stop it:   pipeline run {args.name} {where} --execution {started.name} --stop")
+
+
+def _result(started: Started, step: Step) -> dict[str, object]:
+    from pipeline.execution.history import readable_cause
+
+    timeline: Timeline = step.timeline
+    culprit = timeline.culprit()
+    return {
+        **started.as_dict(),
+        "status": step.status,
+        "error": step.description.get("error") or timeline.error,
+        "cause": readable_cause(step.description.get("cause") or timeline.cause),
+        "failed_state": culprit.name if culprit else "",
+        "started": step.description.get("startDate"),
+        "stopped": step.description.get("stopDate"),
+        "output": step.description.get("output"),
+        "states": [visit.as_dict() for visit in timeline.visits],
+    }

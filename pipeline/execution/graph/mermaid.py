@@ -1,0 +1,60 @@
+"""The graph as Mermaid text, which GitHub and most editors draw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pipeline.execution.graph.colours import COLOURS
+from pipeline.execution.graph.model import Machine, Node
+
+SHAPES = {
+    "Choice": ('{{"', '"}}'),
+    "Succeed": ('(["', '"])'),
+    "Fail": ('(["', '"])'),
+    "Wait": ('("', '")'),
+}
+
+
+def mermaid(graph: Machine, statuses: Mapping[str, str], title: str) -> str:
+    """A flowchart; states coloured by `statuses` (state -> succeeded, failed, running, ...)."""
+    lines = ["---", f"title: {title}", "---", "flowchart TD"]
+    ids: dict[str, str] = {}
+    _nodes(graph, lines, ids, "  ")
+    lines.append(f"  start((start)) --> {ids[graph.start]}")
+    used = {statuses[name] for name in ids if statuses.get(name) in COLOURS}
+    for status in sorted(used):
+        colour = COLOURS[status]
+        lines.append(f"  classDef {status} fill:{colour.fill},stroke:{colour.line},color:#1b1f24")
+        members = [node_id for name, node_id in ids.items() if statuses.get(name) == status]
+        lines.append(f"  class {','.join(members)} {status}")
+    return "\n".join(lines) + "\n"
+
+
+def _nodes(graph: Machine, lines: list[str], ids: dict[str, str], indent: str) -> None:
+    for node in graph.nodes.values():
+        ids[node.name] = f"s{len(ids)}"
+        if node.branches:
+            lines.append(f'{indent}subgraph {ids[node.name]}["{_text(node.name)}"]')
+            for branch in node.branches:
+                _nodes(branch, lines, ids, indent + "  ")
+            lines.append(f"{indent}end")
+        else:
+            lines.append(f"{indent}{ids[node.name]}{_shape(node)}")
+    for edge in graph.edges:
+        arrow = "-.->" if edge.kind == "catch" else "-->"
+        label = f'|"{_text(edge.label)}"|' if edge.label else ""
+        lines.append(f"{indent}{ids[edge.source]} {arrow}{label} {ids[edge.target]}")
+    for target in graph.shared:
+        count = sum(node.guarded for node in graph.nodes.values())
+        mark = f"any{ids[target]}"
+        lines.append(f'{indent}{mark}(("failure of any of {count} states")) -.-> {ids[target]}')
+
+
+def _shape(node: Node) -> str:
+    before, after = SHAPES.get(node.type, ('["', '"]'))
+    small = f"<br/><small>{_text(node.detail)}</small>" if node.detail else ""
+    return f"{before}{_text(node.name)}{small}{after}"
+
+
+def _text(text: str) -> str:
+    return text.replace("&", "#amp;").replace('"', "#quot;").replace("<", "#lt;").replace(">", "#gt;")

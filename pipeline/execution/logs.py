@@ -1,0 +1,141 @@
+"""Where a run's states write their logs, and the lines there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from pipeline.aws.errors import code, told
+from pipeline.execution.history import Timeline, Visit
+
+if TYPE_CHECKING:
+    from pipeline.aws import Clients
+    from pipeline.settings.model import Settings
+
+# The log groups that SageMaker writes to; a job's streams begin with its name.
+JOB_GROUPS = {
+    "training job": "/aws/sagemaker/TrainingJobs",
+    "tuning job": "/aws/sagemaker/TrainingJobs",
+    "processing job": "/aws/sagemaker/ProcessingJobs",
+    "transform job": "/aws/sagemaker/TransformJobs",
+}
+ENDPOINT_GROUP = "/aws/sagemaker/Endpoints/"
+# Clocks of services differ a little, and a function's lines may come before Step Functions' event.
+SLACK_MS = 2_000
+
+
+@dataclass(frozen=True)
+class Source:
+    """One place with lines of a run: a log group, and what narrows it down. Times in epoch milliseconds."""
+
+    step: str
+    group: str
+    stream_prefix: str = ""
+    start: int | None = None
+    end: int | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a log."""
+
+    step: str
+    time: int
+    stream: str
+    text: str
+    event_id: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"step": self.step, "time_ms": self.time, "stream": self.stream, "text": self.text}
+
+
+def sources_of(visit: Visit, clients: Clients) -> list[Source]:
+    """Where the jobs and the function of one visit log."""
+    found = [Source(visit.name, JOB_GROUPS[kind], name) for kind, name in visit.jobs]
+    if visit.function:
+        start = _ms(visit.entered) - SLACK_MS
+        end = _ms(visit.exited) + SLACK_MS if visit.exited else None
+        found.append(Source(visit.name, function_group(clients, visit.function), "", start, end))
+    return found
+
+
+def sources(timeline: Timeline, clients: Clients, step: str | None) -> list[Source]:
+    """Of all visits, or of those of the state `step` (in any case of letters)."""
+    visits = [v for v in timeline.visits if step is None or v.name.lower() == step.lower()]
+    return list(dict.fromkeys(source for visit in visits for source in sources_of(visit, clients)))
+
+
+def endpoint_source(settings: Settings) -> Source:
+    """What the endpoint's containers print."""
+    return Source("endpoint", f"{ENDPOINT_GROUP}{settings.stack_name}")
+
+
+def machine_source(settings: Settings, clients: Clients, arn: str, machine_arn: str) -> Source | None:
+    """The state machine's own log, if it has one."""
+    machine = clients.stepfunctions.describe_state_machine(stateMachineArn=machine_arn)
+    for destination in (machine.get("loggingConfiguration") or {}).get("destinations", []):
+        group = (destination.get("cloudWatchLogsLogGroup") or {}).get("logGroupArn", "")
+        if group:
+            name = group.split(":log-group:", 1)[-1].removesuffix(":*")
+            run = clients.stepfunctions.describe_execution(executionArn=arn)
+            end = _ms(run["stopDate"]) + SLACK_MS if run.get("stopDate") else None
+            return Source(settings.stack_name, name, "", _ms(run["startDate"]) - SLACK_MS, end)
+    return None
+
+
+def function_group(clients: Clients, function: str) -> str:
+    """A function's log group: the configured one, else Lambda's own place."""
+    try:
+        found = clients.lambda_.get_function_configuration(FunctionName=function)
+    except ClientError as error:
+        if code(error) != "ResourceNotFoundException":
+            raise
+        found = {}
+    return str((found.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{function}")
+
+
+def read(clients: Clients, source: Source, after: int | None = None) -> list[Line]:
+    """Lines of a source, oldest first; nothing where the group is not there (yet).
+
+    Args:
+        after: only lines from this time on, epoch milliseconds.
+    """
+    return list(_read(clients, source, after))
+
+
+def tail(clients: Clients, source: Source, count: int) -> list[Line]:
+    """The last `count` lines of a source."""
+    return read(clients, source)[-count:]
+
+
+def _read(clients: Clients, source: Source, after: int | None) -> Iterator[Line]:
+    request: dict[str, Any] = {"logGroupName": source.group}
+    if source.stream_prefix:
+        request["logStreamNamePrefix"] = source.stream_prefix
+    start = max((t for t in (source.start, after) if t is not None), default=None)
+    if start is not None:
+        request["startTime"] = start
+    if source.end is not None:
+        request["endTime"] = source.end
+    with told(clients.target.name):
+        try:
+            for page in clients.logs.get_paginator("filter_log_events").paginate(**request):
+                for event in page["events"]:
+                    yield Line(
+                        source.step,
+                        event["timestamp"],
+                        event.get("logStreamName", ""),
+                        event["message"].rstrip("\n"),
+                        event.get("eventId", ""),
+                    )
+        except ClientError as error:
+            if code(error) != "ResourceNotFoundException":
+                raise
+
+
+def _ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)

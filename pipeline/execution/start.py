@@ -1,0 +1,180 @@
+"""Starting an execution of the deployed state machine, or finding one that is there."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from pipeline.aws.errors import code, told
+from pipeline.errors import ExecutionError, SettingsError
+from pipeline.execution import names
+
+if TYPE_CHECKING:
+    from pipeline.aws import Clients
+    from pipeline.settings.model import Settings
+
+
+@dataclass(frozen=True)
+class Started:
+    """An execution; `attached`: it was running already and nothing new was started."""
+
+    arn: str
+    name: str
+    input: dict[str, Any]
+    attached: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def machine_arn(settings: Settings, clients: Clients) -> str:
+    """ARN of the pipeline's state machine, from its name."""
+    partition = "aws-cn" if clients.region.startswith("cn-") else "aws"
+    return f"arn:{partition}:states:{clients.region}:{clients.account}:stateMachine:{settings.stack_name}"
+
+
+def start(settings: Settings, clients: Clients, *, date: str | None = None, force: bool = False) -> Started:
+    """Start a run; a running one with the same commit, definition and input is attached to instead.
+
+    Args:
+        date: YYYY-MM-DD or an ISO time; None lets the state machine take its start time.
+        force: train on known data too.
+
+    Raises:
+        SettingsError: the date is not one.
+        ExecutionError: the pipeline is not deployed.
+    """
+    if date is not None:
+        try:
+            names.parse_day(date)
+        except ValueError as error:
+            raise SettingsError(
+                f"not a date: {date!r}", where="--date", hint="YYYY-MM-DD, or an ISO time"
+            ) from error
+    sha = git_sha(Path(settings.root))
+    data: dict[str, Any] = {}
+    if date is not None:
+        data["DATE"] = date
+    if force:
+        data["FORCE"] = True
+    if sha:
+        data["GIT_SHA"] = sha
+    with told(clients.target.name):
+        arn = machine_arn(settings, clients)
+        machine = _describe_machine(settings, clients, arn)
+        day = date or f"{datetime.now(UTC):%Y-%m-%d}"
+        base = names.base_name(day, sha, machine["definition"] + machine["roleArn"], data)
+        while True:
+            known = _executions_named(clients, arn, base)
+            for name, summary in known.items():
+                if summary["status"] == "RUNNING":
+                    return Started(summary["executionArn"], name, data, attached=True)
+            name = names.next_name(base, known)
+            try:
+                made = clients.stepfunctions.start_execution(
+                    stateMachineArn=arn, name=name, input=json.dumps(data)
+                )
+            except ClientError as error:
+                # Somebody else took the name between our look and our start.
+                if code(error) == "ExecutionAlreadyExists":
+                    continue
+                raise
+            return Started(made["executionArn"], name, data, attached=False)
+
+
+def find(settings: Settings, clients: Clients, which: str) -> Started:
+    """The execution `which`: an ARN, a name, or `last`.
+
+    Raises:
+        ExecutionError: there is none.
+    """
+    with told(clients.target.name):
+        arn = machine_arn(settings, clients)
+        if which == "last":
+            newest = last(settings, clients, 1)
+            if not newest:
+                raise ExecutionError(
+                    "it has never run", where=settings.stack_name, hint=f"pipeline run {settings.name}"
+                )
+            which = newest[0]["executionArn"]
+        elif not which.startswith("arn:"):
+            which = f"{arn.replace(':stateMachine:', ':execution:')}:{which}"
+        try:
+            found = clients.stepfunctions.describe_execution(executionArn=which)
+        except ClientError as error:
+            if code(error) in {"ExecutionDoesNotExist", "InvalidArn"}:
+                raise ExecutionError(
+                    f"no execution {which}",
+                    where=settings.stack_name,
+                    hint=f"see `pipeline status {settings.name}`",
+                ) from error
+            raise
+    return Started(
+        found["executionArn"], found["name"], json.loads(found.get("input") or "{}"), attached=True
+    )
+
+
+def stop(settings: Settings, clients: Clients, which: str, cause: str) -> Started:
+    """Stop an execution (and with it its job); one that has ended is left as it is."""
+    found = find(settings, clients, which)
+    with told(clients.target.name):
+        clients.stepfunctions.stop_execution(executionArn=found.arn, error="Stopped", cause=cause)
+    return found
+
+
+def last(settings: Settings, clients: Clients, count: int) -> list[dict[str, Any]]:
+    """The newest executions as ListExecutions shows them, newest first; empty without a state machine."""
+    try:
+        found: list[dict[str, Any]] = clients.stepfunctions.list_executions(
+            stateMachineArn=machine_arn(settings, clients), maxResults=max(1, min(count, 1000))
+        )["executions"]
+    except ClientError as error:
+        if code(error) == "StateMachineDoesNotExist":
+            return []
+        raise
+    return sorted(found, key=lambda e: e["startDate"], reverse=True)[:count]
+
+
+def git_sha(root: Path) -> str:
+    """The checked-out commit, 40 digits; empty outside a repository."""
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(root), "rev-parse", "--verify", "HEAD"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return found.stdout.strip() if found.returncode == 0 else ""
+
+
+def _describe_machine(settings: Settings, clients: Clients, arn: str) -> dict[str, Any]:
+    try:
+        machine: dict[str, Any] = clients.stepfunctions.describe_state_machine(stateMachineArn=arn)
+    except ClientError as error:
+        if code(error) in {"StateMachineDoesNotExist", "StateMachineDeleting"}:
+            raise ExecutionError(
+                f"{settings.stack_name} is not deployed here",
+                where=f"target {clients.target.name}",
+                hint=f"pipeline apply {settings.name} -e {settings.environment_name}",
+            ) from error
+        raise
+    return machine
+
+
+def _executions_named(clients: Clients, arn: str, base: str) -> dict[str, dict[str, Any]]:
+    pages = clients.stepfunctions.get_paginator("list_executions").paginate(stateMachineArn=arn)
+    return {
+        summary["name"]: summary
+        for page in pages
+        for summary in page["executions"]
+        if names.belongs(summary["name"], base)
+    }
