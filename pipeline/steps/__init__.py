@@ -1,0 +1,56 @@
+"""Reusable, gated building blocks over the stepfunctions SDK, for the files in `pipeline/definitions`.
+
+    from pipeline.steps import Approve, CheckData, Deploy, Evaluate, Gate, Pipeline, Register, Train
+
+Any step of `stepfunctions.steps` may stand between them. Names are imported when first used: the SDKs cost
+seconds, and only the process that renders pays them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipeline.steps.approval import Approve
+    from pipeline.steps.check_data import CheckData
+    from pipeline.steps.deploy import Deploy
+    from pipeline.steps.evaluate import Evaluate
+    from pipeline.steps.gate import Gate
+    from pipeline.steps.notify import tell
+    from pipeline.steps.pipeline import Pipeline
+    from pipeline.steps.register import Register
+    from pipeline.steps.train import Train
+    from pipeline.steps.view import Settings
+
+__all__ = [
+    "Approve",
+    "CheckData",
+    "Deploy",
+    "Evaluate",
+    "Gate",
+    "Pipeline",
+    "Register",
+    "Settings",
+    "Train",
+    "tell",
+]
+
+_HOME = {
+    "Approve": "approval",
+    "CheckData": "check_data",
+    "Deploy": "deploy",
+    "Evaluate": "evaluate",
+    "Gate": "gate",
+    "Pipeline": "pipeline",
+    "Register": "register",
+    "Settings": "view",
+    "Train": "train",
+    "tell": "notify",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"pipeline.steps has no {name!r}; it has: {', '.join(__all__)}")
+    return getattr(importlib.import_module(f"pipeline.steps.{_HOME[name]}"), name)

@@ -1,0 +1,23 @@
+"""iris: trains on each day's flowers and serves the model, if it is good enough."""
+
+from __future__ import annotations
+
+from pipeline.steps import Approve, CheckData, Deploy, Evaluate, Gate, Pipeline, Register, Settings, Train
+
+
+def define(settings: Settings) -> Pipeline:
+    """The workflow. What may vary stands in settings.toml; any step of `stepfunctions.steps` fits in between."""
+    train = Train(settings)
+    evaluate = Evaluate(settings, train)
+    return Pipeline(
+        settings,
+        [
+            CheckData(settings),
+            train,
+            evaluate,
+            Gate(settings, train, evaluate),
+            Register(settings, train, evaluate),
+            Approve(settings),
+            Deploy(settings, train),
+        ],
+    )

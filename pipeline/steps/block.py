@@ -1,0 +1,110 @@
+"""What blocks are made of: a chain of states, tasks with their timeout and retries, ways to fail."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.errors import DefinitionError
+from pipeline.functions import FUNCTIONS
+from pipeline.names import Names
+from pipeline.steps import retry
+from pipeline.steps.sdk import Catch, Chain, LambdaStep, Pass, Task, integration_arn
+from pipeline.steps.view import Settings
+
+IMAGE = "${ImageUri}"
+GIT_SHA = "${GitSha}"
+# Overwritten before the request is rendered; the SDK's constructors insist on a value.
+UNUSED = "s3://unused"
+# An API call that only starts or reads something answers within seconds; this is for its worst day.
+CALL_SECONDS = 60
+
+
+class Block(Chain):
+    """Some states that belong together. Its first state is its entry, its last one goes on to the next block.
+
+    A block is a `stepfunctions.steps.Chain`, so blocks and raw steps of the SDK mix freely.
+    """
+
+    # Seconds it may spend in Wait states, which no task's timeout counts.
+    wait_seconds = 0
+
+    def __init__(self, settings: Settings, steps: list[Any]) -> None:
+        super().__init__(steps)
+        self.settings = settings
+
+
+class JoinsFailure(Pass):
+    """A state that leads to the failure path, to which `Pipeline` connects it.
+
+    Without one it would end the run as a success, hence the refusal.
+    """
+
+    def to_dict(self) -> dict[str, Any]:
+        if self.next_step is None:
+            raise DefinitionError(
+                f"{self.state_id} has no failure path to join",
+                hint="return Pipeline(settings, [...]) from define(), which adds it",
+            )
+        result: dict[str, Any] = super().to_dict()
+        return result
+
+
+class Failure(JoinsFailure):
+    """A way to fail that is no Task's: gives the error its name and its cause (a text, a path or a call)."""
+
+    def __init__(self, state_id: str, cause: str, *, error: str | None = None) -> None:
+        key = "Cause.$" if cause.startswith(("States.", "$")) else "Cause"
+        super().__init__(state_id, parameters={"Error": error or state_id, key: cause}, result_path="$.error")
+
+
+class FailWithCaught(JoinsFailure):
+    """Fails with an error that was caught into `path`, after something was done about it."""
+
+    def __init__(self, state_id: str, path: str) -> None:
+        super().__init__(state_id, input_path=path, result_path="$.error")
+
+
+class Unheeded(LambdaStep):
+    """A Lambda whose failure changes nothing: the run goes on either way."""
+
+    def next(self, next_step: Any) -> Any:
+        go_on(self, next_step)
+        return next_step
+
+
+def invoke(
+    settings: Settings,
+    state_id: str,
+    folder: str,
+    payload: dict[str, Any],
+    *,
+    cls: type[LambdaStep] = LambdaStep,
+    **fields: Any,
+) -> Any:
+    """A Task that invokes the Lambda of `pipeline/lambdas/<folder>/`."""
+    fields.setdefault("timeout_seconds", FUNCTIONS[folder].task_timeout_seconds)
+    return cls(
+        state_id,
+        parameters={"FunctionName": Names.of(settings).function_arn(folder), "Payload": payload},
+        retry=retry.for_lambda(),
+        **fields,
+    )
+
+
+def call(state_id: str, service: str, action: str, parameters: dict[str, Any], **fields: Any) -> Task:
+    """A Task that makes one call through the AWS SDK integration, such as `ssm`, `putParameter`."""
+    fields.setdefault("retry", retry.for_aws_sdk(service))
+    fields.setdefault("timeout_seconds", CALL_SECONDS)
+    resource = integration_arn(f"aws-sdk:{service}:{action}")
+    return Task(state_id, resource=resource, parameters=parameters, **fields)
+
+
+def go_on(step: Any, next_step: Any) -> None:
+    """Let `step` go to `next_step` whether it worked or not."""
+    step.next_step = next_step
+    step.add_catch(Catch(error_equals=["States.ALL"], next_step=next_step, result_path=None))
+
+
+def tags(settings: Settings) -> list[dict[str, str]]:
+    """Cost allocation tags in the API's shape, sorted by key."""
+    return [{"Key": key, "Value": value} for key, value in sorted(Names.of(settings).tags.items())]

@@ -1,0 +1,44 @@
+"""Look for new data and fix what the run reads; end well where there is none."""
+
+from __future__ import annotations
+
+from pipeline.steps.block import Block, invoke
+from pipeline.steps.notify import tell
+from pipeline.steps.sdk import Chain, ChoiceRule, Gateway, Succeed
+from pipeline.steps.view import Settings
+
+
+class CheckData(Block):
+    """The first block: `$.run` holds the run's id, date, data version, fingerprint and channels from here on."""
+
+    def __init__(self, settings: Settings) -> None:
+        check = invoke(
+            settings,
+            "CheckData",
+            "check_data",
+            {
+                "input.$": "$$.Execution.Input",
+                "start_time.$": "$$.Execution.StartTime",
+                "execution_arn.$": "$$.Execution.Id",
+            },
+            comment="Which day's data is it, and was it trained on already?",
+        ).select({"run.$": "$.Payload"})
+        nothing = Chain(
+            [
+                tell(
+                    settings,
+                    "NotifyNothingNew",
+                    "nothing_new",
+                    {"date.$": "$.run.date", "reason.$": "$.run.reason"},
+                ),
+                Succeed("NothingNew", comment="No new data: nothing to do, which is well."),
+            ]
+        )
+        is_new = ChoiceRule.BooleanEquals(variable="$.run.new", value=True)
+        started = tell(
+            settings,
+            "NotifyStarted",
+            "started",
+            {"date.$": "$.run.date", "data_version.$": "$.run.data_version", "reason.$": "$.run.reason"},
+        )
+        super().__init__(settings, [check, Gateway("IsThereNewData", is_new, otherwise=nothing), started])

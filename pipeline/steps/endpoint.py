@@ -1,0 +1,138 @@
+"""Watching an endpoint: every status of the API, a bounded wait, and no rollback taken for a success.
+
+Waiting grows by a second each time (1, 2, 3 ...), so that a quick target is not slept away and a slow one
+not polled to death; after MAX_POLLS it is given up, which is about an hour. Step Functions has no `.sync`
+for endpoints.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.steps import retry
+from pipeline.steps.block import Failure, FailWithCaught, call
+from pipeline.steps.intrinsics import fmt, plus_one
+from pipeline.steps.sdk import Catch, Chain, Choice, ChoiceRule, EndpointStep, Gateway, Pass, Task, Wait
+
+MAX_POLLS = 85
+WAIT_SECONDS = MAX_POLLS * (MAX_POLLS + 1) // 2
+
+# Every EndpointStatus of the API, by what can be done with the endpoint; a test compares with botocore.
+SERVING = ("InService",)
+IMPAIRED = ("OutOfService", "UpdateRollbackFailed")  # an update is the way out of both
+IN_MOTION = ("Creating", "Updating", "SystemUpdating", "RollingBack")
+GOING_AWAY = ("Deleting",)
+BROKEN = ("Failed",)  # can only be deleted
+
+
+def finding(name: str, create: EndpointStep) -> list[Any]:
+    """States that end where the endpoint `name` exists and takes an update; `$.before` is what it was.
+
+    Where there is none, `create` is next.
+    """
+    path = "$.before.EndpointStatus"
+    describe = call(
+        "DescribeEndpoint",
+        "sagemaker",
+        "describeEndpoint",
+        {"EndpointName": name},
+        comment="Is there one already, and may it be changed now?",
+        # 'Not found' has no error name of its own, so it must not be retried as one of the unnamed.
+        retry=retry.for_aws_sdk("sagemaker", unnamed=False),
+        result_path="$.before",
+    )
+    missing = Choice("EndpointIsMissing", comment="Only AWS's own words count as 'there is none'.")
+    missing.add_choice(
+        ChoiceRule.StringMatches(variable="$.lookup.Cause", value="*Could not find endpoint*"), create
+    )
+    missing.default_choice(FailWithCaught("EndpointLookupFailed", "$.lookup"))
+    describe.add_catch(
+        Catch(error_equals=["SageMaker.SageMakerException"], next_step=missing, result_path="$.lookup")
+    )
+
+    wait = _waiting("WaitForOthers", describe)
+    delete = call(
+        "DeleteFailedEndpoint",
+        "sagemaker",
+        "deleteEndpoint",
+        {"EndpointName": name},
+        comment="A failed endpoint serves nobody and can only be deleted.",
+        result_path=None,
+    )
+    delete.next(wait)
+    busy = Failure("EndpointBusy", fmt(f"Endpoint {name} stayed {{}} and could not be updated", path))
+    odd = Failure("EndpointNotDeployable", fmt(f"Endpoint {name} has the unknown status {{}}", path))
+
+    ready = Gateway("EndpointTakesUpdates", _is(path, *SERVING, *IMPAIRED), otherwise=odd)
+    ready.add_choice(_gave_up(path, *IN_MOTION, *GOING_AWAY, *BROKEN), busy)
+    ready.add_choice(_is(path, *IN_MOTION, *GOING_AWAY), wait)
+    ready.add_choice(_is(path, *BROKEN), delete)
+    return [describe, ready]
+
+
+def watching(name: str) -> tuple[Task, list[Any]]:
+    """The state to enter after a change, and the states from there to an endpoint that runs our config."""
+    path = "$.endpoint.EndpointStatus"
+    describe = call(
+        "WatchEndpoint", "sagemaker", "describeEndpoint", {"EndpointName": name}, result_path="$.endpoint"
+    )
+    wait = _waiting("WaitForEndpoint", describe)
+    late = Failure(
+        "EndpointTimedOut", fmt(f"Endpoint {name} is still {{}} after {WAIT_SECONDS} s of waiting", path)
+    )
+    bad, bad_why = _with_reason("EndpointFailed", f"Endpoint {name} is {{}} instead of InService", path)
+    ended = _is(path, *BROKEN, *GOING_AWAY, *IMPAIRED)
+    in_service = Gateway("EndpointInService", _is(path, *SERVING), otherwise=bad)
+    in_service.add_choice(_gave_up(path, *IN_MOTION), late)
+    in_service.add_choice(_is(path, *IN_MOTION), wait)
+    in_service.add_choice(ChoiceRule.And([_HAS_REASON, ended]), bad_why)
+    in_service.add_choice(ended, bad)
+
+    requested = Pass(
+        "NameRequestedConfig",
+        parameters={"EndpointConfigName.$": fmt(f"{name}-{{}}", "$.run.run_id")},
+        result_path="$.requested",
+    )
+    same = ChoiceRule.StringEqualsPath(
+        variable="$.endpoint.EndpointConfigName", value="$.requested.EndpointConfigName"
+    )
+    back, back_why = _with_reason(
+        "EndpointRolledBack",
+        f"Endpoint {name} is InService with {{}} instead of the requested {{}}: the update was rolled back",
+        "$.endpoint.EndpointConfigName",
+        "$.requested.EndpointConfigName",
+    )
+    ours = Gateway("EndpointRunsRequestedConfig", same, otherwise=back)
+    ours.add_choice(ChoiceRule.And([_HAS_REASON, ChoiceRule.Not(same)]), back_why)
+    return describe, [in_service, requested, ours]
+
+
+_HAS_REASON = ChoiceRule.IsPresent(variable="$.endpoint.FailureReason", value=True)
+
+
+def _with_reason(error: str, text: str, *paths: str) -> tuple[Failure, Failure]:
+    """The same failure without and with SageMaker's FailureReason, which is there only sometimes."""
+    plain = Failure(error, fmt(text, *paths))
+    why = Failure(f"{error}Because", fmt(f"{text}. {{}}", *paths, "$.endpoint.FailureReason"), error=error)
+    return plain, why
+
+
+def _is(path: str, *statuses: str) -> Any:
+    rules = [ChoiceRule.StringEquals(variable=path, value=status) for status in statuses]
+    return rules[0] if len(rules) == 1 else ChoiceRule.Or(rules)
+
+
+def _gave_up(path: str, *statuses: str) -> Any:
+    enough = ChoiceRule.NumericGreaterThanEquals(variable="$.deployment.polls", value=MAX_POLLS)
+    return ChoiceRule.And([enough, _is(path, *statuses)])
+
+
+def _waiting(state_id: str, again: Any) -> Pass:
+    """Count one more poll, sleep that many seconds, then `again`; returns the first of the two states."""
+    count = Pass(
+        f"Count{state_id}",
+        parameters={"polls.$": plus_one("$.deployment.polls"), "change.$": "$.deployment.change"},
+        result_path="$.deployment",
+    )
+    Chain([count, Wait(state_id, seconds_path="$.deployment.polls"), again])
+    return count

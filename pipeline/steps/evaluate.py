@@ -1,0 +1,110 @@
+"""Evaluate the trained model on held-out data in a SageMaker Processing job."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.steps import retry
+from pipeline.steps.block import IMAGE, UNUSED, Block, tags
+from pipeline.steps.intrinsics import fmt
+from pipeline.steps.sdk import ProcessingInput, ProcessingOutput, ProcessingStep, Processor, offline_session
+from pipeline.steps.train import OVERHEAD_SECONDS, Train, as_text, found
+from pipeline.steps.view import Settings
+
+BASE = "/opt/ml/processing"
+
+
+class Evaluate(Block):
+    """Runs the image's `evaluate` on the channels whose use is `evaluate`.
+
+    Inputs are `/opt/ml/processing/model` and `/opt/ml/processing/<channel>`; what the program writes to
+    `/opt/ml/processing/evaluation/evaluation.json` is the report, at the path `Evaluate.report`.
+    """
+
+    report = fmt("{}/evaluation/evaluation.json", "$.run.output_prefix")
+
+    def __init__(
+        self,
+        settings: Settings,
+        model: Train,
+        *,
+        network_isolation: bool = True,
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        instance = settings.environment.processing
+        held_out = [name for name, c in sorted(settings.pipeline.data.channels.items()) if c.use == "evaluate"]
+        if not held_out:
+            raise ValueError("no channel of settings.toml has use = \"evaluate\": there is nothing held out")
+        processor = Processor(
+            role="${ProcessingRoleArn}",
+            image_uri=IMAGE,
+            instance_count=instance.instance_count,
+            instance_type=instance.instance_type,
+            volume_size_in_gb=instance.volume_gb,
+            max_runtime_in_seconds=instance.max_runtime_seconds,
+            env={key: as_text(value) for key, value in sorted(environment.items())} if environment else None,
+            sagemaker_session=offline_session(settings.environment.region, settings.artifact_bucket),
+        )
+        step = ProcessingStep(
+            "Evaluate",
+            processor,
+            job_name="unused",
+            inputs=[ProcessingInput(source=UNUSED, destination=BASE, input_name="unused")],
+            outputs=[
+                ProcessingOutput(
+                    source=f"{BASE}/evaluation", destination=UNUSED, output_name="evaluation"
+                )
+            ],
+            container_entrypoint=["/opt/program/evaluate"],
+            comment="The same image, on data the training never saw.",
+            timeout_seconds=instance.max_runtime_seconds + OVERHEAD_SECONDS,
+            retry=retry.for_sagemaker(),
+            result_path="$.evaluation",
+        )
+        folder = fmt("{}/evaluation", "$.run.output_prefix")
+        step.amend(
+            {
+                "ProcessingJobName.$": fmt(
+                    settings.stack_name + "-{}-{}", "$.run.run_id", "$$.State.RetryCount"
+                ),
+                "ProcessingInputs": [
+                    _input("model", {"S3DataType": "S3Prefix", "S3Uri.$": model.artifacts}),
+                    *(_input(name, found(name)) for name in held_out),
+                ],
+                "ProcessingOutputConfig": {"Outputs": [_output("evaluation", folder)]},
+                "NetworkConfig": {
+                    "EnableNetworkIsolation": network_isolation,
+                    "EnableInterContainerTrafficEncryption": instance.instance_count > 1,
+                },
+                "Tags": tags(settings),
+            },
+            drop=("ProcessingJobName",),
+        ).select(
+            {
+                "ProcessingJobName.$": "$.ProcessingJobName",
+                "ProcessingJobArn.$": "$.ProcessingJobArn",
+            }
+        )
+        super().__init__(settings, [step])
+
+
+def _input(name: str, source: dict[str, str]) -> dict[str, Any]:
+    return {
+        "InputName": name,
+        "AppManaged": False,
+        "S3Input": {
+            "LocalPath": f"{BASE}/{name}",
+            "S3InputMode": "File",
+            "S3DataDistributionType": "FullyReplicated",
+            "S3CompressionType": "None",
+            **source,
+        },
+    }
+
+
+def _output(name: str, uri: str) -> dict[str, Any]:
+    return {
+        "OutputName": name,
+        "AppManaged": False,
+        "S3Output": {"LocalPath": f"{BASE}/{name}", "S3UploadMode": "EndOfJob", "S3Uri.$": uri},
+    }

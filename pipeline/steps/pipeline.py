@@ -1,0 +1,89 @@
+"""Chain blocks and raw steps into a state machine that cannot fail without saying so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stepfunctions import steps
+
+from pipeline.steps import retry
+from pipeline.steps.block import Block, JoinsFailure
+from pipeline.steps.notify import tell
+from pipeline.steps.sdk import Catch, Chain, Choice, ChoiceRule, Fail, Graph, Pass, State, Succeed
+from pipeline.steps.view import Settings
+
+# Retries, queues and what else no single timeout counts.
+SLACK_SECONDS = 3600
+
+
+class Pipeline(Chain):
+    """The whole: `steps` one after another, then Succeeded; any error is told and fails the run by its name.
+
+    Every Task, Parallel and Map that does not catch States.ALL itself gets a Catch into the failure path,
+    and every Task without a Retry the standard one for its service. The machine as a whole may take as long
+    as its parts together, so that no loop runs for ever.
+    """
+
+    def __init__(self, settings: Settings, steps: list[Any]) -> None:
+        super().__init__([*steps, Succeed("Succeeded")])
+        self.comment = f"{settings.pipeline.description or settings.name} ({settings.environment_name})"
+        entry = _failure_path(settings)
+        safe = {id(state) for state in reachable(entry)}
+        states = [state for state in reachable(self) if id(state) not in safe]
+        for state in states:
+            _protect(state, entry)
+        blocks = [step for step in steps if isinstance(step, Block)]
+        self.timeout_seconds = (
+            SLACK_SECONDS
+            + sum(state.timeout_seconds or 0 for state in states)
+            + sum(block.wait_seconds for block in blocks)
+        )
+
+    def graph(self) -> Graph:
+        """The state machine as the SDK has it."""
+        return Graph(self, comment=self.comment, timeout_seconds=self.timeout_seconds)
+
+
+def reachable(start: Any) -> list[State]:
+    """All states from `start` on, each once, in the order they are met; not those inside branches."""
+    seen: dict[int, State] = {}
+
+    class Visitor:
+        def is_visited(self, state: State) -> bool:
+            return id(state) in seen
+
+        def visit(self, state: State) -> None:
+            seen[id(state)] = state
+
+    start.accept(Visitor())
+    return list(seen.values())
+
+
+def _protect(state: State, entry: State) -> None:
+    if isinstance(state, JoinsFailure) and state.next_step is None:
+        state.next(entry)
+    if not isinstance(state, (steps.Task, steps.Parallel, steps.Map)):
+        return
+    if isinstance(state, steps.Task) and not state.retries:
+        state.add_retry(retry.standard(str(state.resource)))
+    if not any("States.ALL" in (catch.error_equals or []) for catch in state.catches):
+        state.add_catch(Catch(error_equals=["States.ALL"], next_step=entry, result_path="$.error"))
+
+
+def _failure_path(settings: Settings) -> State:
+    """Tell, then fail with the original error. A timeout has no cause of its own, so it is given one."""
+    failed = Fail("PipelineFailed", error="$.error.Error", cause="$.error.Cause")
+    told = tell(
+        settings, "NotifyFailed", "failed", {"error.$": "$.error.Error", "cause.$": "$.error.Cause"}
+    )
+    told.next(failed)
+    unsaid = Pass(
+        "NameNoCause",
+        parameters={"Error.$": "$.error.Error", "Cause": "no cause was given; see the execution's history"},
+        result_path="$.error",
+    )
+    unsaid.next(told)
+    entry = Choice("HasCause", comment="Every error ends here.")
+    entry.add_choice(ChoiceRule.IsPresent(variable="$.error.Cause", value=True), told)
+    entry.default_choice(unsaid)
+    return entry

@@ -1,0 +1,76 @@
+"""Standard Retry policies: which errors pass by themselves, by the service that reports them.
+
+Error names:
+- Lambda: https://docs.aws.amazon.com/step-functions/latest/dg/bp-lambda-serviceexception.html
+- `sagemaker:*` (optimised) reports what has no name of its own, throttling included, as
+  `SageMaker.AmazonSageMakerException`; quotas and missing capacity at creation as
+  `SageMaker.ResourceLimitExceededException`.
+- `aws-sdk:*` reports `<Service>.<Name>Exception` as the AWS SDK for Java 2 names it, and
+  `<Service>.<Service>Exception` for the rest; `<Service>.SdkClientException` for the way there.
+A job that ran and failed is `States.TaskFailed`: never retried, since the same program on the same data
+fails the same way and costs the same money.
+"""
+
+from __future__ import annotations
+
+import re
+
+from pipeline.steps.sdk import Retry
+
+# How the AWS SDK for Java 2 spells a service in error names, where it is not simply capitalised.
+_SDK_SPELLING = {"sagemaker": "SageMaker", "dynamodb": "DynamoDb", "eventbridge": "EventBridge"}
+
+
+def _retry(errors: list[str], interval: int, attempts: int, *, ceiling: int, backoff: float = 2.0) -> Retry:
+    return Retry(
+        error_equals=errors,
+        interval_seconds=interval,
+        max_attempts=attempts,
+        backoff_rate=backoff,
+        max_delay_seconds=ceiling,
+    )
+
+
+def for_lambda() -> list[Retry]:
+    """Faults and throttling of the Lambda service; not what the function itself raised."""
+    names = [
+        "Lambda.ServiceException",
+        "Lambda.AWSLambdaException",
+        "Lambda.SdkClientException",
+        "Lambda.ClientExecutionTimeoutException",
+        "Lambda.TooManyRequestsException",
+    ]
+    return [_retry(names, 2, 5, ceiling=30)]
+
+
+def for_sagemaker() -> list[Retry]:
+    """Throttling, service faults, and quotas or capacity that others may free within minutes."""
+    return [
+        _retry(["SageMaker.ResourceLimitExceededException"], 60, 5, ceiling=300),
+        _retry(["ThrottlingException", "SageMaker.AmazonSageMakerException"], 3, 3, ceiling=30),
+    ]
+
+
+def for_aws_sdk(service: str, *, unnamed: bool = True) -> list[Retry]:
+    """Of an `aws-sdk:<service>` task.
+
+    Args:
+        unnamed: also what the service gives no name of its own, which holds throttling but also requests
+            that are wrong for good; leave it out where such an error is an answer (not found).
+    """
+    prefix = _SDK_SPELLING.get(service, service.capitalize())
+    names = ["ThrottlingException", f"{prefix}.ThrottlingException", f"{prefix}.SdkClientException"]
+    if unnamed:
+        names.append(f"{prefix}.{prefix}Exception")
+    return [_retry(names, 3, 3, ceiling=30)]
+
+
+def standard(resource: str) -> list[Retry]:
+    """The policy for a Task by its Resource; for one this file does not know, only what holds for all."""
+    if re.search(r":states:::lambda:invoke|:lambda:[^:]+:\d+:function:", resource):
+        return for_lambda()
+    if re.search(r":states:::sagemaker:", resource):
+        return for_sagemaker()
+    if sdk := re.search(r":states:::aws-sdk:([a-z0-9]+):", resource):
+        return for_aws_sdk(sdk[1])
+    return [_retry(["ThrottlingException"], 3, 3, ceiling=30)]

@@ -1,0 +1,149 @@
+"""Train the container's model in a SageMaker job."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.steps import retry
+from pipeline.steps.block import IMAGE, UNUSED, Block, tags
+from pipeline.steps.intrinsics import fmt
+from pipeline.steps.notify import tell
+from pipeline.steps.sdk import Estimator, TrainingInput, TrainingStep, offline_session
+from pipeline.steps.view import Settings
+
+# Provisioning before and uploading after the program, which the job's own limit does not count.
+OVERHEAD_SECONDS = 1800
+# SageMaker itself retries a job that dies of its InternalServerError.
+INTERNAL_RETRIES = 2
+
+
+class Train(Block):
+    """Trains on the channels whose use is `train`; `$.training` holds the job's name, ARN and artifacts.
+
+    Args:
+        network_isolation: the program gets no network; its data comes by the channels. Switch it off only
+            for a program that must call out.
+        environment: variables of the container.
+        vpc_config: `{"Subnets": [...], "SecurityGroupIds": [...]}`.
+    """
+
+    artifacts = "$.training.ModelArtifacts.S3ModelArtifacts"
+    job_name = "$.training.TrainingJobName"
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        network_isolation: bool = True,
+        environment: dict[str, str] | None = None,
+        vpc_config: dict[str, list[str]] | None = None,
+    ) -> None:
+        instance = settings.environment.training
+        estimator = Estimator(
+            image_uri=IMAGE,
+            role="${TrainingRoleArn}",
+            instance_count=instance.instance_count,
+            instance_type=instance.instance_type,
+            volume_size=instance.volume_gb,
+            max_run=instance.max_runtime_seconds,
+            use_spot_instances=instance.spot,
+            max_wait=_longest(instance) if instance.spot else None,
+            output_path=UNUSED,
+            metric_definitions=[{"Name": m.name, "Regex": m.regex} for m in settings.pipeline.metrics] or None,
+            sagemaker_session=offline_session(settings.environment.region, settings.artifact_bucket),
+        )
+        step = TrainingStep(
+            "Train",
+            estimator,
+            job_name="unused",
+            data={name: TrainingInput(UNUSED) for name in _channels(settings)},
+            comment="SageMaker runs the container's `train` on the run's channels.",
+            timeout_seconds=_longest(instance) + OVERHEAD_SECONDS,
+            retry=retry.for_sagemaker(),
+            result_path="$.training",
+        )
+        step.amend(
+            _request(settings, network_isolation, environment, vpc_config), drop=("TrainingJobName",)
+        ).select(
+            {
+                "TrainingJobName.$": "$.TrainingJobName",
+                "TrainingJobArn.$": "$.TrainingJobArn",
+                "ModelArtifacts.$": "$.ModelArtifacts",
+            }
+        )
+        told = tell(
+            settings,
+            "NotifyTrained",
+            "trained",
+            {"job.$": self.job_name, "model.$": self.artifacts, "date.$": "$.run.date"},
+        )
+        super().__init__(settings, [step, told])
+
+
+def _longest(instance: Any) -> int:
+    """Seconds a job may take by its own limits: of running, or of waiting for spot and running."""
+    runtime: int = instance.max_runtime_seconds
+    return max(runtime, instance.max_wait_seconds or 0) if instance.spot else runtime
+
+
+def _channels(settings: Settings) -> dict[str, Any]:
+    return {name: c for name, c in sorted(settings.pipeline.data.channels.items()) if c.use == "train"}
+
+
+def _request(
+    settings: Settings,
+    network_isolation: bool,
+    environment: dict[str, str] | None,
+    vpc_config: dict[str, list[str]] | None,
+) -> dict[str, Any]:
+    """What the SDK leaves out of CreateTrainingJob, cannot say, or gets wrong."""
+    stack = settings.stack_name
+    data = settings.pipeline.data
+    folder = f"s3://{settings.artifact_bucket}/{data.prefix}output-model/{{}}/{data.suffix}".rstrip("/")
+    request: dict[str, Any] = {
+        # A retry is a new job: SageMaker keeps the names of failed ones.
+        "TrainingJobName.$": fmt(stack + "-{}-{}", "$.run.run_id", "$$.State.RetryCount"),
+        "HyperParameters": {k: as_text(v) for k, v in sorted(settings.pipeline.hyperparameters.items())},
+        "InputDataConfig": [channel(name, c) for name, c in _channels(settings).items()],
+        "OutputDataConfig": {"S3OutputPath.$": fmt(folder, "$.run.date")},
+        "EnableNetworkIsolation": network_isolation,
+        "EnableInterContainerTrafficEncryption": settings.environment.training.instance_count > 1,
+        "RetryStrategy": {"MaximumRetryAttempts": INTERNAL_RETRIES},
+        "Tags": tags(settings),
+    }
+    if settings.environment.training.spot:
+        prefix = f"s3://{settings.artifact_bucket}/{stack}/checkpoints/{{}}"
+        request["CheckpointConfig"] = {
+            "LocalPath": "/opt/ml/checkpoints",
+            "S3Uri.$": fmt(prefix, "$.run.run_id"),
+        }
+    if environment:
+        request["Environment"] = {key: as_text(value) for key, value in sorted(environment.items())}
+    if vpc_config:
+        request["VpcConfig"] = vpc_config
+    return request
+
+
+def channel(name: str, settings: Any) -> dict[str, Any]:
+    """One entry of InputDataConfig: what CheckData found for the channel `name`."""
+    return {
+        "ChannelName": name,
+        "ContentType": settings.content_type,
+        "DataSource": {
+            "S3DataSource": {
+                "S3DataDistributionType": "FullyReplicated",
+                **found(name),
+            }
+        },
+    }
+
+
+def found(name: str) -> dict[str, str]:
+    """What CheckData found for a channel, as the fields of an S3 source."""
+    path = f"$.run.channels['{name}']"
+    return {"S3DataType.$": f"{path}.type", "S3Uri.$": f"{path}.uri"}
+
+
+def as_text(value: Any) -> str:
+    """Hyperparameters and environment variables are strings; booleans as JSON and TOML write them."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
