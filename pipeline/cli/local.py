@@ -38,10 +38,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         sub = verbs.add_parser(verb, help=text, description=text[0].upper() + text[1:] + ".")
         sub.add_argument("--json", action="store_true", help="print JSON")
         if verb == "logs":
-            sub.add_argument("--lines", "-n", type=int, default=50, help="how many of the last lines (default 50)")
+            sub.add_argument(
+                "--lines", "-n", type=int, default=50, help="how many of the last lines (default 50)"
+            )
             sub.add_argument("--follow", "-f", action="store_true", help="keep printing until interrupted")
         if verb == "env":
-            sub.add_argument("--environment", "-e", help="environment of pipeline.toml; its account and region")
+            sub.add_argument(
+                "--environment", "-e", help="environment of pipeline.toml; its account and region"
+            )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -76,7 +80,11 @@ def _status(root: Path, args: argparse.Namespace) -> int:
         "log": str(now.log),
         "processes": list(now.processes),
     }
-    lines = [f"{now.state}  {now.endpoint_url or ''}".rstrip(), f"  state  {now.state_dir}", f"  log    {now.log}"]
+    lines = [
+        f"{now.state}  {now.endpoint_url or ''}".rstrip(),
+        f"  state  {now.state_dir}",
+        f"  log    {now.log}",
+    ]
     if now.pid:
         lines.insert(1, f"  pid    {now.pid}, up for {facts['seconds_up']:.0f} s")
     lines += [f"  child  {each['pid']}  {each['what']}" for each in now.processes]
@@ -124,10 +132,11 @@ def _reset(root: Path, args: argparse.Namespace) -> int:
 
 def _env(root: Path, args: argparse.Namespace) -> int:
     from pipeline.local import ensure_up
-    from pipeline.settings import environment
+    from pipeline.settings import load, names
 
+    # Account and region are the project's; any pipeline's settings have them.
+    chosen = load(root, names(root)[0], args.environment).environment
     target = ensure_up(root)
-    chosen = environment(root, args.environment)
     variables = {
         "AWS_ENDPOINT_URL": target.endpoint_url,
         # The account's root user: the local target takes the account id as its access key, any secret.

@@ -185,11 +185,15 @@ def _wait_ready(paths: StatePaths, pid: int, log_offset: int | None) -> LocalTar
         if record and record["pid"] == pid and _health(record):
             return LocalTarget(record["endpoint_url"], pid, paths.folder)
         if processes.start_time(pid) is None:
-            why = f"the local target's server ended while it started\n{log_tail(paths, offset=log_offset or 0)}"
-            raise TargetError(why, where=str(paths.log), hint="mend what the log says, or: pipeline local reset")
+            why = (
+                f"the local target's server ended while it started\n{log_tail(paths, offset=log_offset or 0)}"
+            )
+            raise TargetError(
+                why, where=str(paths.log), hint="mend what the log says, or: pipeline local reset"
+            )
         time.sleep(0.02)
     raise TargetError(
-        f"the local target's server (pid {pid}) does not answer after {_START_SECONDS:.0f} s\n{log_tail(paths)}",
+        f"its server (pid {pid}) does not answer after {_START_SECONDS:.0f} s\n{log_tail(paths)}",
         where=str(paths.log),
         hint="pipeline local down && pipeline local up",
     )
@@ -246,7 +250,7 @@ def _locked(paths: StatePaths) -> Iterator[None]:
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     raise TargetError(
-                        f"another command has been starting or stopping the local target for {_LOCK_SECONDS:.0f} s",
+                        f"another command starts or stops the local target since {_LOCK_SECONDS:.0f} s",
                         where=str(paths.lock),
                         hint="wait for it to end, or end it",
                     ) from None

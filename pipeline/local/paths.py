@@ -14,7 +14,7 @@ class StatePaths:
 
     @classmethod
     def of(cls, root: Path) -> StatePaths:
-        """The paths for a repository; links are resolved, so that two names of one folder share one server."""
+        """The paths for a repository. Links are resolved: two names of one folder share one server."""
         return cls(Path(root).resolve())
 
     @property
@@ -29,7 +29,7 @@ class StatePaths:
 
     @property
     def port(self) -> Path:
-        """The port of the last server, taken again when it is free: endpoint URLs stay valid over a restart."""
+        """The port of the last server, taken again when it is free: the endpoint URL outlives a restart."""
         return self.folder / "port"
 
     @property

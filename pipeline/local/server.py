@@ -90,7 +90,10 @@ def _listen(port: int) -> socket.socket:
 def _environment(paths: StatePaths, port: int) -> None:
     """MiniStack's settings. Whatever the caller's shell had for AWS or MiniStack does not reach it."""
     for name in list(os.environ):
-        if name.startswith(("AWS_", "MINISTACK_", "LOCALSTACK_", "SFN_")) or name in ("SERVICES", "EDGE_PORT"):
+        if name.startswith(("AWS_", "MINISTACK_", "LOCALSTACK_", "SFN_")) or name in (
+            "SERVICES",
+            "EDGE_PORT",
+        ):
             del os.environ[name]
     os.environ.update(
         {

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import logging
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
@@ -14,11 +15,17 @@ from typing import Any
 
 from ministack import app
 
-from pipeline.local import context
-from pipeline.local.adapter import registry
+from pipeline.local import context, ecr
+from pipeline.local.adapter import images, imports, lambdas, registry, state, types
 from pipeline.local.lifecycle import HEALTH_PATH
 
 logger = logging.getLogger("pipeline.local")
+
+_SAGEMAKER = "pipeline.local.sagemaker.service"
+_STATES = "pipeline.local.states"
+
+# MiniStack's own doors that change or wipe state without any credentials.
+_CLOSED = ("/_ministack/reset", "/_ministack/config")
 
 
 @dataclass(frozen=True)
@@ -34,63 +41,75 @@ def install() -> Application:
     """Extend MiniStack in this process. Call once, after the environment and the context are set."""
     # MiniStack removes every container it has labelled, on whatever engine it finds: those are not ours.
     app._docker_socket_present = lambda: False
+    imports.install()
     registry.refuse_the_rest()
 
-    plugins: list[ModuleType] = []
-    sagemaker = _plugin("pipeline.local.sagemaker.service")
-    if sagemaker:
-        plugins.append(sagemaker)
+    if _there(_SAGEMAKER):
+        sagemaker = importlib.import_module(_SAGEMAKER)
+        # One credential scope for both; the service tells the runtime apart by its path.
         registry.register_service("sagemaker", sagemaker, target_prefixes=("SageMaker.",))
-        # One credential scope for both; the runtime is told apart by its path, in the service.
-        registry.register_service(
-            "sagemaker-runtime", sagemaker, target_prefixes=(), host_patterns=(r"runtime\.sagemaker\.",)
-        )
-    states = _plugin("pipeline.local.states")
-    if states:
-        from ministack.services import stepfunctions
+        registry.register_service("sagemaker-runtime", sagemaker, host_patterns=(r"runtime\.sagemaker\.",))
+    if _there(_STATES):
+        imports.after("ministack.services.stepfunctions", _install_states)
+    imports.after("ministack.services.lambda_svc", lambdas.install)
+    imports.after("ministack.services.cloudformation.provisioners", types.install)
+    imports.after("ministack.services.cloudformation.stacks", types.install_worker_threads)
+    images.install()
+    saver = state.install()
 
-        plugins.append(states)
-        states.install(stepfunctions)
-    types = _plugin("pipeline.local.sagemaker.cloudformation")
-    if types:
-        from ministack.services.cloudformation import provisioners
+    def on_start() -> None:
+        saver.start()
+        saver.touch()
+        _call("on_start")
+        if "ministack.services.ecr" in sys.modules:
+            ecr.remove_unreferenced()
 
-        provisioners._RESOURCE_HANDLERS.update(types.HANDLERS)
-
-    return Application(
-        asgi=_with_health(app.app),
-        on_start=lambda: _call(plugins, "on_start"),
-        on_stop=lambda: _call(plugins[::-1], "on_stop"),
-    )
+    return Application(asgi=_guarded(app.app), on_start=on_start, on_stop=lambda: _call("on_stop"))
 
 
-def _plugin(name: str) -> ModuleType | None:
+def _install_states(stepfunctions: ModuleType) -> None:
+    plugin = importlib.import_module(_STATES)
+    if hasattr(plugin, "install"):
+        plugin.install(stepfunctions)
+
+
+def _there(name: str) -> bool:
     parent = name.rpartition(".")[0]
-    if importlib.util.find_spec(parent) is None or importlib.util.find_spec(name) is None:
+    found = importlib.util.find_spec(parent) is not None and importlib.util.find_spec(name) is not None
+    if not found:
         logger.warning("plug-in %s is not there; what it offers is refused", name)
-        return None
-    return importlib.import_module(name)
+    return found
 
 
-def _call(plugins: list[ModuleType], hook: str) -> None:
-    for plugin in plugins:
-        function = getattr(plugin, hook, None)
+def _call(hook: str) -> None:
+    """Call a hook of the plug-ins that are loaded."""
+    for name in (_SAGEMAKER, _STATES):
+        function = getattr(sys.modules.get(name), hook, None)
         if function is None:
             continue
         try:
             function()
         except Exception:
-            logger.exception("%s of %s failed", hook, plugin.__name__)
+            logger.exception("%s of %s failed", hook, name)
 
 
-def _with_health(inner: Callable) -> Callable:
+def _guarded(inner: Callable) -> Callable:
+    """MiniStack's application with our health check, and without the doors of its that ask no credentials."""
+
     async def asgi(scope: dict, receive: Any, send: Any) -> None:
-        if scope["type"] == "http" and scope["path"] == HEALTH_PATH:
-            body = json.dumps({"pid": os.getpid(), "root": str(context.root())}).encode()
-            headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await send({"type": "http.response.body", "body": body})
-            return
-        await inner(scope, receive, send)
+        path = scope.get("path", "")
+        if scope["type"] == "http" and path == HEALTH_PATH:
+            await _answer(send, 200, {"pid": os.getpid(), "root": str(context.root())})
+        elif scope["type"] == "http" and path.startswith(_CLOSED):
+            await _answer(send, 403, {"message": "closed; use: pipeline local reset"})
+        else:
+            await inner(scope, receive, send)
 
     return asgi
+
+
+async def _answer(send: Any, status: int, content: dict[str, Any]) -> None:
+    body = json.dumps(content).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

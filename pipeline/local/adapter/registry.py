@@ -50,7 +50,6 @@ def register_service(
     *,
     target_prefixes: tuple[str, ...] = (),
     host_patterns: tuple[str, ...] = (),
-    state_key: str | None = None,
 ) -> None:
     """Make `module` answer for a service.
 
@@ -59,13 +58,11 @@ def register_service(
         module: see the module's docstring.
         target_prefixes: what `X-Amz-Target` begins with, such as `SageMaker.`.
         host_patterns: regular expressions over the Host header.
-        state_key: file name (without .json) of its persisted state; None: it keeps its state itself.
     """
+    # Not in MiniStack's map of persisted states: ours write their state themselves.
     app.SERVICE_REGISTRY[name] = {"module": name}
     app._loaded_modules[name] = module
     app.SERVICE_HANDLERS[name] = module.handle_request
-    if state_key is not None:
-        app._state_map[state_key] = name
     router.SERVICE_PATTERNS[name] = {
         "target_prefixes": list(target_prefixes),
         "host_patterns": list(host_patterns),
@@ -83,10 +80,14 @@ def refuse_the_rest() -> None:
 
     kept = {name: handler for name, handler in app.SERVICE_HANDLERS.items() if name in OFFERED}
     app.SERVICE_HANDLERS = Handlers(kept)
+    for name in set(app.SERVICE_REGISTRY) - OFFERED:
+        del app.SERVICE_REGISTRY[name]
+    # What is kept on disk follows the registry.
+    app._state_map = app._registry_state_map()
 
 
 def _refusal(service: str) -> Handler:
-    async def refuse(method: str, path: str, headers: dict, body: bytes, query_params: dict) -> Response:
+    async def refuse(method: str, path: str, headers: dict, _: bytes, query_params: dict) -> Response:
         operation = headers.get("x-amz-target", "").rpartition(".")[2]
         operation = operation or next(iter(query_params.get("Action", [])), "") or f"{method} {path}"
         message = f"the local target does not offer {service} ({operation}); use an AWS account for it"

@@ -1,0 +1,107 @@
+"""Seam: how MiniStack's modules are imported. Unneeded ones wait until they are used.
+
+CloudFormation imports every service it can provision, 1.2 s of them, for a dozen types that we offer.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+
+# Imported by the modules we use, and used by none of what we offer.
+LAZY = frozenset(
+    "ministack.services." + name
+    for name in (
+        "acm",
+        "alb",
+        "apigateway",
+        "apigateway_v1",
+        "appconfig",
+        "appsync",
+        "athena",
+        "autoscaling",
+        "backup",
+        "batch",
+        "cloudfront",
+        "codebuild",
+        "cognito",
+        "documentdb",
+        "ec2",
+        "ecs",
+        "efs",
+        "eks",
+        "elasticache",
+        "emr",
+        "firehose",
+        "glue",
+        "iot",
+        "kinesis",
+        "kinesisanalyticsv2",
+        "location",
+        "mediaconnect",
+        "opensearch",
+        "pipes",
+        "rds",
+        "route53",
+        "s3tables",
+        "servicediscovery",
+        "ses",
+        "ses_v2",
+        "signer",
+        "transfer",
+        "waf",
+    )
+) | {"docker", "cbor2"}
+
+_after: dict[str, list[Callable[[ModuleType], None]]] = defaultdict(list)
+
+
+def after(name: str, hook: Callable[[ModuleType], None]) -> None:
+    """Call `hook(module)` once the module is imported; now, if it is already."""
+    module = sys.modules.get(name)
+    if module is not None:
+        hook(module)
+    else:
+        _after[name].append(hook)
+
+
+def install() -> None:
+    """Put our finder first."""
+    sys.meta_path.insert(0, _Finder())
+
+
+class _Finder(MetaPathFinder):
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname not in LAZY and fullname not in _after:
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is None or spec.loader is None:
+            return None
+        if fullname in LAZY:
+            spec.loader = importlib.util.LazyLoader(spec.loader)
+        else:
+            spec.loader = _Hooked(spec.loader, _after.pop(fullname))
+        return spec
+
+
+class _Hooked(Loader):
+    """The module's own loader, and our hooks after it."""
+
+    def __init__(self, loader: Loader, hooks: list[Callable[[ModuleType], None]]) -> None:
+        self._loader = loader
+        self._hooks = hooks
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        self._loader.exec_module(module)
+        for hook in self._hooks:
+            hook(module)

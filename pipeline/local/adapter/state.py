@@ -1,0 +1,218 @@
+"""Seam: MiniStack's persistence. Its stores are saved by our `Saver`, and loaded by its own start-up code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from types import FunctionType
+from typing import Any
+
+from ministack import app
+from ministack.core import persistence as theirs
+from ministack.core.responses import AccountRegionScopedDict
+
+from pipeline.local import context
+from pipeline.local.adapter.registry import Handler, Response
+from pipeline.local.persistence import Item, Saver, Store, read_items
+
+EXECUTIONS = "stepfunctions"
+LOGS = "cloudwatch_logs"
+
+# Services that write into others' stores within one request of theirs; the names are persistence keys.
+_ALSO_WRITES = {
+    "lambda": (LOGS, "cloudwatch"),
+    "states": (LOGS, "cloudwatch", "eventbridge"),
+    "logs": ("cloudwatch",),
+    "monitoring": ("sns",),
+    "s3": ("sqs", "sns", "eventbridge"),
+    "sagemaker": (LOGS, "cloudwatch"),
+    "sns": ("sqs",),
+}
+_READS = (
+    "Describe",
+    "List",
+    "Get",
+    "BatchGet",
+    "Head",
+    "Validate",
+    "Simulate",
+    "Search",
+    "Filter",
+    "Lookup",
+    "Query",
+)
+
+
+class _Shallow:
+    """Stands in for the module `copy` in MiniStack's get_state: encoding only reads, so nothing is copied."""
+
+    @staticmethod
+    def deepcopy(value: Any) -> Any:
+        return value
+
+
+def install() -> Saver:
+    """Let our saver write MiniStack's state; returns it, not started yet."""
+    saver = Saver(context.paths().services, _encode, _stores)
+    app.load_state = lambda key: _load(saver, key)
+    # At shutdown MiniStack would write everything as whole files.
+    app.save_all = lambda _: saver.stop()
+    for name, handler in list(app.SERVICE_HANDLERS.items()):
+        app.SERVICE_HANDLERS[name] = _saving(name, handler, saver)
+    return saver
+
+
+def _saving(name: str, handler: Handler, saver: Saver) -> Handler:
+    module = app.SERVICE_REGISTRY[name]["module"]
+    key = app.SERVICE_REGISTRY[name].get("state_key", module)
+    keys = (key, *_ALSO_WRITES.get(name, ()))
+
+    async def handle(method: str, path: str, headers: dict, body: bytes, query_params: dict) -> Response:
+        try:
+            return await handler(method, path, headers, body, query_params)
+        finally:
+            if name == "cloudformation" and not _reads(method, headers, query_params, body):
+                saver.touch()  # a stack may hold any service's resources
+            elif name == "lambda" and path.endswith("/invocations"):
+                saver.touch(*keys[1:])
+            elif not _reads(method, headers, query_params, body):
+                saver.touch(*keys)
+
+    return handle
+
+
+def _reads(method: str, headers: dict, query_params: dict, body: bytes) -> bool:
+    """Whether a request only reads, as far as its operation's name tells. In doubt it writes."""
+    operation = headers.get("x-amz-target", "").rpartition(".")[2]
+    if not operation:
+        operation = next(iter(query_params.get("Action") or []), "")
+    if not operation and body.startswith(b"Action="):
+        operation = body[7:80].split(b"&")[0].decode("ascii", "replace")
+    if operation:
+        return operation.startswith(_READS)
+    return method in ("GET", "HEAD", "OPTIONS")
+
+
+def _stores() -> dict[str, Store]:
+    stores = {
+        key: Store(whole=_cheap(get_state)) for key, get_state in app._build_persistence_save_dict().items()
+    }
+    if EXECUTIONS in stores:
+        stores[EXECUTIONS] = Store(
+            whole=_without(stores[EXECUTIONS].whole, "executions"), items=_executions, busy=_executing
+        )
+    if LOGS in stores:
+        # log_records repeats every event for GetLogRecord, whose pointers live as long as their query.
+        stores[LOGS] = Store(whole=_groups_without_events, items=_streams)
+    if "cloudformation" in stores:
+        stores["cloudformation"] = Store(whole=stores["cloudformation"].whole, busy=_deploying)
+        if _deploying():
+            # The resources of a stack that is being made appear without a request.
+            stores |= {
+                key: Store(whole=store.whole, items=store.items, busy=lambda: True)
+                for key, store in stores.items()
+            }
+    return stores
+
+
+def _deploying() -> bool:
+    from ministack.services import cloudformation
+
+    stacks = list(cloudformation._stacks._data.values())
+    return any(str(stack.get("StackStatus", "")).endswith("_IN_PROGRESS") for stack in stacks)
+
+
+def _cheap(get_state: Any) -> Any:
+    """MiniStack's get_state without its deep copies, where copying stores is all that it does."""
+    code = get_state.__code__
+    if "copy" not in code.co_names or any(
+        not n.startswith("_") for n in {*code.co_names} - {"copy", "deepcopy"}
+    ):
+        return get_state
+    # A plain {"name": copy.deepcopy(_store), ...}: run it with a `copy` that hands the store over as it is.
+    return lambda: FunctionType(code, {**get_state.__globals__, "copy": _Shallow})()
+
+
+def _without(whole: Any, name: str) -> Any:
+    return lambda: {key: value for key, value in whole().items() if key != name}
+
+
+# -- executions ------------------------------------------------------------------------------------------
+
+
+def _executions() -> Iterator[Item]:
+    from ministack.services import stepfunctions
+
+    for key, record in list(stepfunctions._executions._data.items()):
+        yield Item(key, _execution_signature(record), record)
+
+
+def _execution_signature(record: dict[str, Any]) -> Any:
+    return record.get("status"), record.get("stopDate"), len(record.get("events") or ())
+
+
+def _executing() -> bool:
+    from ministack.services import stepfunctions
+
+    records = list(stepfunctions._executions._data.values())
+    return any(record.get("status") in ("RUNNING", "PENDING_REDRIVE") for record in records)
+
+
+# -- log streams -----------------------------------------------------------------------------------------
+
+
+def _groups_without_events() -> dict[str, Any]:
+    from ministack.services import cloudwatch_logs
+
+    state = _cheap(cloudwatch_logs.get_state)()
+    groups = AccountRegionScopedDict()
+    for key, group in list(state["log_groups"]._data.items()):
+        groups._data[key] = {name: value for name, value in group.items() if name != "streams"}
+    return {**{name: value for name, value in state.items() if name != "log_records"}, "log_groups": groups}
+
+
+def _stream_signature(stream: dict[str, Any]) -> Any:
+    return stream.get("creationTime"), len(stream.get("events") or ()), stream.get("lastIngestionTime")
+
+
+def _streams() -> Iterator[Item]:
+    from ministack.services import cloudwatch_logs
+
+    for key, group in list(cloudwatch_logs._log_groups._data.items()):
+        for name, stream in list(group.get("streams", {}).items()):
+            yield Item((*key, name), _stream_signature(stream), stream)
+
+
+# -- loading -----------------------------------------------------------------------------------------------
+
+
+def _load(saver: Saver, key: str) -> Any:
+    data = theirs.load_state(key)
+    if key not in (EXECUTIONS, LOGS):
+        return data
+    items = list(read_items(context.paths().services, key, _decode))
+    signature = _execution_signature if key == EXECUTIONS else _stream_signature
+    saver.adopt(key, {item_key: signature(value) for item_key, value in items})
+    if data is None and not items:
+        return None
+    data = data or {}
+    if key == EXECUTIONS:
+        executions = AccountRegionScopedDict()
+        executions._data.update(dict(items))
+        return {**data, "executions": executions}
+    groups = data.setdefault("log_groups", AccountRegionScopedDict())
+    for group in groups._data.values():
+        group["streams"] = {}
+    for (account, region, group_name, stream_name), stream in items:
+        found = groups._data.get((account, region, group_name))
+        if found is not None:
+            found["streams"][stream_name] = stream
+    return data
+
+
+def _encode(state: Any) -> str:
+    return json.dumps(state, default=theirs._json_default)
+
+
+def _decode(text: str) -> Any:
+    return json.loads(text, object_hook=theirs._json_object_hook)

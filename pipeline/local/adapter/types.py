@@ -1,0 +1,99 @@
+"""Seam: CloudFormation's resource types. Ours are added; those of services not offered go."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from pipeline.local.roles import RoleNotAssumable, check
+
+logger = logging.getLogger("pipeline.local")
+
+_SAGEMAKER = "pipeline.local.sagemaker.cloudformation"
+
+# `AWS::<this>::*`: the services of `registry.OFFERED`, by their name in CloudFormation.
+OFFERED = frozenset(
+    {
+        "CloudFormation",
+        "CloudWatch",
+        "DynamoDB",
+        "ECR",
+        "Events",
+        "IAM",
+        "KMS",
+        "Lambda",
+        "Logs",
+        "ResourceGroups",
+        "S3",
+        "SNS",
+        "SQS",
+        "SSM",
+        "Scheduler",
+        "SecretsManager",
+        "StepFunctions",
+    }
+)
+
+# Types whose provisioning blocks: they run on a thread of their own, so that they may call this server.
+_BLOCKING: set[str] = set()
+
+
+def install(provisioners: Any) -> None:
+    """Put our types in place of and beside MiniStack's."""
+    handlers: dict[str, dict[str, Callable]] = provisioners._RESOURCE_HANDLERS
+    for name in [name for name in handlers if name.split("::")[1] not in OFFERED]:
+        del handlers[name]
+    for name, wrap in _WRAPPED.items():
+        wrap(handlers[name])
+    if importlib.util.find_spec(_SAGEMAKER) is None:
+        logger.warning("plug-in %s is not there; what it offers is refused", _SAGEMAKER)
+        return
+    ours = importlib.import_module(_SAGEMAKER).HANDLERS
+    handlers.update(ours)
+    _BLOCKING.update(ours)
+
+
+def install_worker_threads(stacks: Any) -> None:
+    """Run our types off the event loop."""
+    theirs = stacks._runs_on_worker_thread
+    stacks._runs_on_worker_thread = lambda name: name in _BLOCKING or theirs(name)
+
+
+def _function(handler: dict[str, Callable]) -> None:
+    """AWS::Lambda::Function: its code must be there, and its role must trust Lambda."""
+    create, update = handler["create"], handler["update"]
+
+    def checked(props: dict[str, Any]) -> None:
+        from ministack.services import lambda_svc
+
+        code = props.get("Code") or {}
+        if code.get("S3Bucket"):
+            bucket, key = code["S3Bucket"], code.get("S3Key", "")
+            if lambda_svc._fetch_code_from_s3(bucket, key, version_id=code.get("S3ObjectVersion")) is None:
+                raise ValueError(
+                    "Error occurred while GetObject. S3 Error Code: NoSuchKey. S3 Error Message: The "
+                    f"specified key does not exist. (s3://{bucket}/{key}; Service: Lambda, Status Code: 400)"
+                )
+        try:
+            check(props.get("Role", ""), "lambda")
+        except RoleNotAssumable as error:
+            raise ValueError(
+                "The role defined for the function cannot be assumed by Lambda. "
+                f"({error.role_arn}: {error.why}; Service: Lambda, Status Code: 400)"
+            ) from error
+
+    def checked_create(logical_id: str, props: dict[str, Any], stack: str) -> Any:
+        checked(props)
+        return create(logical_id, props, stack)
+
+    def checked_update(physical_id: str, old: dict[str, Any], new: dict[str, Any], *rest: Any) -> Any:
+        checked(new)
+        return update(physical_id, old, new, *rest)
+
+    handler["create"], handler["update"] = checked_create, checked_update
+
+
+_WRAPPED = {"AWS::Lambda::Function": _function}
