@@ -52,6 +52,7 @@ def start_server(
     name: str = "endpoint",
     command: tuple[str, ...] = SERVE,
     cores: int = 0,
+    network: bool = True,
     runner: Runner | None = None,
 ) -> ServerProcess:
     """Run the image's `serve` with `model_dir` (the unpacked model) read-only at /opt/ml/model.
@@ -80,6 +81,7 @@ def start_server(
         },
         read_only={"/opt/ml/model": model_dir},
         cores=cores,
+        network=network,
     )
     try:
         running = runner.start(program, log)

@@ -8,13 +8,24 @@ than most models take to answer.
 from __future__ import annotations
 
 import asyncio
+import socket
+
+from pipeline.local.sagemaker.netns import Connector
 
 MAX_BODY = 6 * 1024 * 1024
 _IDLE = 32
 
 
 class NoAnswer(Exception):
-    """The process cannot be reached, or ended before it answered."""
+    """The process cannot be reached, or ended before it answered.
+
+    Args:
+        unsent: whether the request certainly never reached it.
+    """
+
+    def __init__(self, why: str, *, unsent: bool = False) -> None:
+        super().__init__(why)
+        self.unsent = unsent
 
 
 class TooLarge(Exception):
@@ -135,7 +146,8 @@ class _Connection(asyncio.Protocol):
 
 def _unchunk(buffer: bytearray, start: int) -> bytes | None:
     """The body of a chunked answer, None while its last chunk is missing."""
-    parts, at = [], start
+    parts: list[bytes] = []
+    at = start
     while True:
         end = buffer.find(b"\r\n", at)
         if end < 0:
@@ -165,7 +177,18 @@ class Backend:
         self.port = port
         self.healthy = False
         self.inflight = 0
+        # Set when the process has no network: the way into its own.
+        self.connector: Connector | None = None
         self._idle: list[_Connection] = []
+
+    def socket(self, seconds: float) -> socket.socket:
+        """A new connection to the process, for a thread. Raises OSError."""
+        if self.connector is not None:
+            connected = self.connector.connect(self.port)
+        else:
+            connected = socket.create_connection(("127.0.0.1", self.port), timeout=seconds)
+        connected.settimeout(seconds)
+        return connected
 
     async def request(self, head: bytes, body: bytes, seconds: float) -> Answer:
         """Send one request and wait for the whole answer.
@@ -193,9 +216,14 @@ class Backend:
     async def _connect(self) -> _Connection:
         loop = asyncio.get_running_loop()
         try:
-            _, connection = await loop.create_connection(_Connection, "127.0.0.1", self.port)
+            if self.connector is not None:
+                made = await loop.run_in_executor(None, self.connector.connect, self.port)
+                made.setblocking(False)
+                _, connection = await loop.create_connection(_Connection, sock=made)
+            else:
+                _, connection = await loop.create_connection(_Connection, "127.0.0.1", self.port)
         except OSError as error:
-            raise NoAnswer(str(error)) from None
+            raise NoAnswer(str(error), unsent=True) from None
         return connection
 
     async def _exchange(self, connection: _Connection, message: bytes) -> Answer:

@@ -1,4 +1,4 @@
-"""The serve processes of one deployment of an endpoint: started, found healthy, kept alive, drained, ended."""
+"""The serve processes of one deployment of an endpoint: started, kept alive, drained, ended."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from pipeline.local import context, roles
 from pipeline.local.runner import EnvironmentBroken, ServerProcess, start_server
 from pipeline.local.sagemaker import model_data, telemetry
 from pipeline.local.sagemaker.backend import Backend
+from pipeline.local.sagemaker.netns import Connector
 from pipeline.local.sagemaker.routes import FleetRoute, VariantRoute
 from pipeline.local.sagemaker.store import Scope
 
@@ -58,13 +59,17 @@ class Instance:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
+        self.release()
         self.process = self._start(self, port)
+        if self.variant["Model"].get("Isolated"):
+            self.backend.connector = Connector(self.process.pid)
         self.backend.port = port
 
     def ping(self) -> bool:
         """Whether /ping answers 200 within two seconds."""
         connection = http.client.HTTPConnection("127.0.0.1", self.backend.port, timeout=PING_SECONDS)
         try:
+            connection.sock = self.backend.socket(PING_SECONDS)
             connection.request("GET", "/ping")
             return connection.getresponse().status == 200
         except (OSError, http.client.HTTPException):
@@ -81,6 +86,13 @@ class Instance:
         self.backend.healthy = False
         if self.process is not None:
             self.process.terminate(grace)
+        self.release()
+
+    def release(self) -> None:
+        """Let go of the way into the process's network, if it has one of its own."""
+        connector, self.backend.connector = self.backend.connector, None
+        if connector is not None:
+            connector.close()
 
 
 class Fleet:
@@ -207,18 +219,24 @@ class Fleet:
         return start_server(
             model_data.image_folder(model["ResolvedImage"]),
             self._model_folder(variant),
-            {**self._credentials(model["RoleArn"]), **model.get("Environment", {})},
+            {**self._surroundings(model), **model.get("Environment", {})},
             port,
             write,
             name=f"endpoint {self.endpoint} {name}",
+            network=not model.get("Isolated"),
         )
 
-    def _credentials(self, role: str) -> dict[str, str]:
-        """What gives a container its role and region; on AWS a credentials URL, with the same effect."""
-        given = roles.credentials_for(role, "SageMaker", model_data.SERVICE)
+    def _surroundings(self, model: dict[str, Any]) -> dict[str, str]:
+        """Region and role of a container; on AWS the role comes by a credentials URL, to the same effect.
+
+        An isolated container gets no credentials, as on AWS.
+        """
+        region = {"AWS_REGION": self.scope.region, "AWS_DEFAULT_REGION": self.scope.region}
+        if model.get("Isolated"):
+            return region
+        given = roles.credentials_for(model["RoleArn"], "SageMaker", model_data.SERVICE)
         return {
-            "AWS_REGION": self.scope.region,
-            "AWS_DEFAULT_REGION": self.scope.region,
+            **region,
             "AWS_ENDPOINT_URL": context.endpoint_url(),
             "AWS_ACCESS_KEY_ID": given["AccessKeyId"],
             "AWS_SECRET_ACCESS_KEY": given["SecretAccessKey"],
@@ -241,8 +259,9 @@ class Fleet:
                 try:
                     instance.launch()
                 except (EnvironmentBroken, model_data.Unavailable, roles.RoleNotAssumable, OSError) as error:
+                    name = variant["VariantName"]
                     raise StartFailed(
-                        f"The container of production variant {variant['VariantName']} cannot be started: {error}"
+                        f"The container of production variant {name} cannot be started: {error}"
                     ) from None
             if instance.ping():
                 instance.backend.healthy = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from pipeline.local.runner.registry import current as current_runner
 from pipeline.local.sagemaker import model_data
 from pipeline.local.sagemaker.errors import NotSupported, ValidationException
 from pipeline.local.sagemaker.listing import select
@@ -46,7 +47,7 @@ def create_model(request: dict[str, Any], scope: Scope) -> dict[str, Any]:
         "ModelName": name,
         "ModelArn": arn,
         "ExecutionRoleArn": role,
-        "EnableNetworkIsolation": False,
+        "EnableNetworkIsolation": bool(request.get("EnableNetworkIsolation")),
         "CreationTime": time.time(),
         "Tags": checked(request.get("Tags", [])),
         # What is hosted; the request's own containers are told back as given.
@@ -79,8 +80,10 @@ def delete_model(request: dict[str, Any], scope: Scope) -> None:
 
 
 def _refuse(request: dict[str, Any]) -> None:
-    if request.get("EnableNetworkIsolation"):
-        raise NotSupported("EnableNetworkIsolation of a hosted model")
+    if request.get("EnableNetworkIsolation") and not current_runner().can_isolate_network():
+        raise NotSupported(
+            "EnableNetworkIsolation on this machine, whose kernel gives no network namespaces,"
+        )
     if request.get("VpcConfig"):
         raise NotSupported("VpcConfig of a model")
     if request.get("InferenceExecutionConfig", {}).get("Mode", "Serial") != "Serial":

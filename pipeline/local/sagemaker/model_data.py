@@ -159,7 +159,8 @@ def _no_image(image: str) -> str:
 def _role_advice(role_arn: str) -> str:
     return (
         f"Could not assume role {role_arn}. Please ensure that the role exists and that its trust "
-        'relationship policy allows the action "sts:AssumeRole" for the service principal "sagemaker.amazonaws.com".'
+        'relationship policy allows the action "sts:AssumeRole" for the service principal '
+        '"sagemaker.amazonaws.com".'
     )
 
 

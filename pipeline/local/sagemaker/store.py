@@ -36,9 +36,11 @@ class Scope:
         return "aws-us-gov" if self.region.startswith("us-gov-") else "aws"
 
     def arn(self, resource: str) -> str:
-        """ARN of `kind/name`; SageMaker writes names in ARNs in small letters."""
+        """ARN of `kind/name`. SageMaker writes names in ARNs in small letters, but for model packages."""
         kind, _, name = resource.partition("/")
-        return f"arn:{self.partition}:sagemaker:{self.region}:{self.account}:{kind}/{name.lower()}"
+        if not kind.startswith("model-package"):
+            name = name.lower()
+        return f"arn:{self.partition}:sagemaker:{self.region}:{self.account}:{kind}/{name}"
 
 
 class Store:
