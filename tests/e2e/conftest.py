@@ -102,7 +102,7 @@ class Iris:
 
     @contextmanager
     def program(self, name: str, body: str, *, after_the_real_one: bool = False) -> Iterator[None]:
-        """Put another program in place of `container/iris/<name>`, deployed, for as long as the block lasts."""
+        """Put another program in place of `container/iris/<name>`, deployed, while the block lasts."""
         path = self.root / "container/iris" / name
         original = path.read_bytes()
         real = path.with_name(f"{name}_real")
@@ -110,9 +110,8 @@ class Iris:
         lines.append("base = pathlib.Path(os.environ.get('SAGEMAKER_BASE_DIR', '/opt/ml'))")
         if after_the_real_one:
             shutil.copy2(path, real)
-            lines.append(
-                f"real = pathlib.Path(__file__).with_name('{real.name}')\nsubprocess.run([real, *sys.argv[1:]], check=True)"
-            )
+            lines.append(f"real = pathlib.Path(__file__).with_name('{real.name}')")
+            lines.append("subprocess.run([real, *sys.argv[1:]], check=True)")
         path.write_text("\n".join([*lines, textwrap.dedent(body)]) + "\n")
         try:
             self.cli("apply", "iris", "--yes")
