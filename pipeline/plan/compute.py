@@ -84,7 +84,7 @@ def _account(settings: Settings, clients: Clients) -> StackAction:
         "ArtifactBucket": settings.artifact_bucket,
         "BucketName": settings.artifact_bucket,
     }
-    tags = {"Project": settings.project.name, "ManagedBy": "pipeline"}
+    tags = {"project": settings.project.name, "managed-by": "gitops"}
     name = account_stack_name(settings)
     return _stack(clients, "account", name, template, _declared(template, offered), (), tags)
 
@@ -95,11 +95,12 @@ def _pipeline(
     template = templates.parse(template)
     uri = image.uri or f"{resolve.registry(clients)}/{image.repository}:{image.tag}"
     offered = {"ImageUri": uri, "ArtifactBucket": settings.artifact_bucket}
+    # IAM compares tag keys without regard to case, so ours are lower case as the settings' are.
     tags = {
-        "Project": settings.project.name,
-        "Pipeline": settings.name,
-        "Environment": settings.environment_name,
-        "ManagedBy": "pipeline",
+        "project": settings.project.name,
+        "pipeline": settings.name,
+        "environment": settings.environment_name,
+        "account-stack": account_stack_name(settings),
         **settings.environment.tags,
     }
     parameters = _declared(template, offered)

@@ -6,6 +6,7 @@ a hidden place as wide as its label. Edges that go back (loops) are laid out tur
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -165,7 +166,7 @@ def _neighbours(
     up: dict[str, list[Place]] = defaultdict(list)
     down: dict[str, list[Place]] = defaultdict(list)
     for chain in routes.values():
-        for high, low in zip(chain, chain[1:], strict=False):
+        for high, low in itertools.pairwise(chain):
             up[low.name].append(high)
             down[high.name].append(low)
     return up, down

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from xml.sax.saxutils import escape
 
@@ -37,7 +38,8 @@ def svg(graph: Machine, statuses: Mapping[str, str], title: str) -> str:
         '<defs><marker id="a" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
         'orient="auto-start-reverse"><path d="M0 0.5 L8 4 L0 7.5 z" fill="#57606a"/></marker></defs>',
         f'<rect width="{width:.0f}" height="{height:.0f}" fill="#ffffff"/>',
-        f'<text x="{MARGIN}" y="{MARGIN + 6}" font-size="15" font-weight="600" fill="#1b1f24">{escape(title)}</text>',
+        f'<text x="{MARGIN}" y="{MARGIN + 6}" font-size="15" font-weight="600" fill="#1b1f24">'
+        f"{escape(title)}</text>",
         *drawing.lines,
         *drawing.boxes,
         *drawing.labels,
@@ -97,8 +99,8 @@ class _Drawing:
     def _note(self, text: str, place: Place, x: float, y: float) -> None:
         left, top = x + place.x - place.width / 2, y + place.y
         self.boxes.append(
-            f'<rect x="{left:.1f}" y="{top:.1f}" width="{place.width:.1f}" height="{place.height:.1f}" rx="11" '
-            'fill="#fff8f7" stroke="#cf222e" stroke-dasharray="3 3"/>'
+            f'<rect x="{left:.1f}" y="{top:.1f}" width="{place.width:.1f}" height="{place.height:.1f}" '
+            'rx="11" fill="#fff8f7" stroke="#cf222e" stroke-dasharray="3 3"/>'
             f'<text x="{x + place.x:.1f}" y="{top + 15:.1f}" font-size="10" text-anchor="middle" '
             f'fill="#82071e">{escape(text)}</text>'
         )
@@ -160,7 +162,7 @@ def _curve(route: list[Place], x: float, y: float) -> str:
         else:
             points.append((x + place.x, high))
     text = f"M{points[0][0]:.1f} {points[0][1]:.1f}"
-    for (x1, y1), (x2, y2) in zip(points, points[1:], strict=False):
+    for (x1, y1), (x2, y2) in itertools.pairwise(points):
         half = (y1 + y2) / 2
         text += f" C{x1:.1f} {half:.1f} {x2:.1f} {half:.1f} {x2:.1f} {y2:.1f}"
     return text
@@ -187,7 +189,8 @@ def _outline(node: Node, colour: Colour, left: float, top: float, place: Place) 
     if node.branches:
         style = f'fill="#f6f8fa" stroke="{colour.line}" stroke-width="1.4"'
     radius = tall / 2 if node.type in {"Succeed", "Fail"} else 6
-    box = f'<rect x="{left:.1f}" y="{top:.1f}" width="{wide:.1f}" height="{tall:.1f}" rx="{radius:.1f}" {style}/>'
+    at = f'x="{left:.1f}" y="{top:.1f}" width="{wide:.1f}" height="{tall:.1f}"'
+    box = f'<rect {at} rx="{radius:.1f}" {style}/>'
     if node.type in {"Succeed", "Fail"}:
         box += (
             f'<rect x="{left + 3:.1f}" y="{top + 3:.1f}" width="{wide - 6:.1f}" height="{tall - 6:.1f}" '
