@@ -184,10 +184,13 @@ def post(url: SplitResult, body: bytes) -> None:
         connection.request("POST", path, body, {"Content-Type": "application/json; charset=utf-8"})
         response = connection.getresponse()
         text = response.read(200).decode("ascii", "replace")
+    except http.client.InvalidURL:
+        raise NotSent("the secret holds a URL that cannot be requested") from None
     except (OSError, http.client.HTTPException) as error:
         # The class only: texts of these errors may hold the host or the path.
         raise NotSent(f"Slack cannot be reached: {type(error).__name__}", again=True) from None
     except ValueError:
+        # A host name that cannot be encoded, for one.
         raise NotSent("the secret holds a URL that cannot be requested") from None
     finally:
         connection.close()
