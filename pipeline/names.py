@@ -98,7 +98,9 @@ class Names:
         """Name of the Lambda whose code is `pipeline/lambdas/<folder>/`."""
         return f"{self.stack}-{folder.replace('_', '-')}"
 
-    def arn(self, service: str, resource: str, *, region: str | None = None, account: str | None = None) -> str:
+    def arn(
+        self, service: str, resource: str, *, region: str | None = None, account: str | None = None
+    ) -> str:
         """`arn:<partition>:<service>:<region>:<account>:<resource>`; "" leaves a part out."""
         region = self.region if region is None else region
         account = self.account if account is None else account

@@ -1,0 +1,53 @@
+"""Settings and definition -> state machine and CloudFormation, the same to the byte on every machine.
+
+rendered = render(settings)      # .asl, .template, .lambdas, .digest
+template = account(settings)     # what all pipelines of an account share
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import DefinitionError
+from pipeline.functions import FUNCTIONS
+from pipeline.names import JOB_SUFFIX, MAX_NAME, Names
+from pipeline.render import asl, lambdas, template
+from pipeline.render.account import account
+from pipeline.render.context import Context
+from pipeline.render.model import LambdaPackage, Rendered
+from pipeline.render.tasks import tasks
+
+if TYPE_CHECKING:
+    from pipeline.settings.model import Settings
+
+__all__ = ["LambdaPackage", "Rendered", "account", "render"]
+
+
+def render(settings: Settings) -> Rendered:
+    """Render one pipeline in one environment.
+
+    The first time it takes seconds, for the SDKs, in a process of its own; after that, milliseconds, as long
+    as the definition, the steps, the settings and the lock stay the same.
+
+    Raises:
+        DefinitionError: the definition, or what it asks for, cannot be rendered.
+    """
+    names = Names.of(settings)
+    if len(names.stack) + JOB_SUFFIX > MAX_NAME:
+        raise DefinitionError(
+            f"the name {names.stack!r} is longer than {MAX_NAME - JOB_SUFFIX} characters, "
+            "so that names of its jobs would be longer than SageMaker takes",
+            hint="shorten the pipeline's or the environment's name",
+        )
+    machine, permissions = asl.load(settings)
+    root = Path(settings.root)
+    packages = tuple(lambdas.package(root, folder) for folder in _invoked(machine, names))
+    context = Context(settings, names, machine, permissions, packages)
+    return Rendered(machine, template.build(context), packages)
+
+
+def _invoked(machine: dict[str, object], names: Names) -> list[str]:
+    """Folders of our Lambdas that the state machine invokes, sorted."""
+    text = {str(state.get("Parameters", {}).get("FunctionName", "")) for _, state in tasks(machine)}
+    return sorted(folder for folder in FUNCTIONS if names.function_arn(folder) in text)

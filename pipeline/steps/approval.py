@@ -63,7 +63,9 @@ def _asking(settings: Settings) -> list[object]:
         result_path="$.approval",
     )
     declined = set_approval(
-        "DeclineModel", "Rejected", fmt("Not approved: {} in execution {}", "$.declined.Error", "$$.Execution.Name")
+        "DeclineModel",
+        "Rejected",
+        fmt("Not approved: {} in execution {}", "$.declined.Error", "$$.Execution.Name"),
     )
     Chain([declined, FailWithCaught("ModelDeclined", "$.declined")])
     ask.add_catch(
@@ -71,7 +73,5 @@ def _asking(settings: Settings) -> list[object]:
             error_equals=["ApprovalRejected", "States.Timeout"], next_step=declined, result_path="$.declined"
         )
     )
-    approve = set_approval(
-        "ApproveModel", "Approved", fmt("Approved in execution {}", "$$.Execution.Name")
-    )
+    approve = set_approval("ApproveModel", "Approved", fmt("Approved in execution {}", "$$.Execution.Name"))
     return [told, ask, approve]

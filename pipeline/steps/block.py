@@ -102,6 +102,7 @@ def call(state_id: str, service: str, action: str, parameters: dict[str, Any], *
 def go_on(step: Any, next_step: Any) -> None:
     """Let `step` go to `next_step` whether it worked or not."""
     step.next_step = next_step
+    step.catches = [catch for catch in step.catches if "States.ALL" not in catch.error_equals]
     step.add_catch(Catch(error_equals=["States.ALL"], next_step=next_step, result_path=None))
 
 

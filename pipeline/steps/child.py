@@ -33,7 +33,9 @@ def main(argv: list[str], stdin: TextIO) -> int:
         result: dict[str, Any] = render(path, view.loads(stdin.read()))
         code = 0
     except DefinitionError as error:
-        result = {"error": {"what": error.what, "where": error.where or _place(error, path), "hint": error.hint}}
+        result = {
+            "error": {"what": error.what, "where": error.where or _place(error, path), "hint": error.hint}
+        }
         code = 2
     except Exception as error:  # noqa: BLE001 - the user's code may raise anything; it becomes a message
         what = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
@@ -90,8 +92,10 @@ def _refuse_objects(value: Any, place: str) -> None:
     elif isinstance(value, (list, tuple)):
         for index, item in enumerate(value):
             _refuse_objects(item, f"{place}[{index}]")
-    elif isinstance(value, str) and " object at 0x" in value or not isinstance(
-        value, (str, int, float, bool, type(None))
+    elif (
+        isinstance(value, str)
+        and " object at 0x" in value
+        or not isinstance(value, (str, int, float, bool, type(None)))
     ):
         raise DefinitionError(
             f"{place.removeprefix('States.')} is a Python object, {value!r:.120}",
@@ -103,7 +107,9 @@ def _refuse_duplicates(asl: dict[str, Any], seen: set[str]) -> None:
     """State names are unique in the whole machine, branches included; the SDK looks within one branch."""
     for name, state in asl.get("States", {}).items():
         if name in seen:
-            raise DefinitionError(f"two states are named {name!r}", hint="state names are unique, branches included")
+            raise DefinitionError(
+                f"two states are named {name!r}", hint="state names are unique, branches included"
+            )
         seen.add(name)
         iterators = [state.get("Iterator"), state.get("ItemProcessor")]
         for inner in [*state.get("Branches", []), *filter(None, iterators)]:

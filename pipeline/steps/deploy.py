@@ -41,6 +41,7 @@ from pipeline.steps.view import Settings
 
 VARIANT = "AllTraffic"
 
+
 class Deploy(Block):
     """Creates or updates the pipeline's endpoint with the model; see the module's text.
 
@@ -189,7 +190,6 @@ def _commit(settings: Settings) -> Task:
         comment="Only now is this data done with.",
         result_path=None,
     )
-
 
 
 def _collect(settings: Settings, name: str, config_name: str) -> Any:

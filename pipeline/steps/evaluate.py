@@ -32,9 +32,11 @@ class Evaluate(Block):
         environment: dict[str, str] | None = None,
     ) -> None:
         instance = settings.environment.processing
-        held_out = [name for name, c in sorted(settings.pipeline.data.channels.items()) if c.use == "evaluate"]
+        held_out = [
+            name for name, c in sorted(settings.pipeline.data.channels.items()) if c.use == "evaluate"
+        ]
         if not held_out:
-            raise ValueError("no channel of settings.toml has use = \"evaluate\": there is nothing held out")
+            raise ValueError('no channel of settings.toml has use = "evaluate": there is nothing held out')
         processor = Processor(
             role="${ProcessingRoleArn}",
             image_uri=IMAGE,
@@ -51,9 +53,7 @@ class Evaluate(Block):
             job_name="unused",
             inputs=[ProcessingInput(source=UNUSED, destination=BASE, input_name="unused")],
             outputs=[
-                ProcessingOutput(
-                    source=f"{BASE}/evaluation", destination=UNUSED, output_name="evaluation"
-                )
+                ProcessingOutput(source=f"{BASE}/evaluation", destination=UNUSED, output_name="evaluation")
             ],
             container_entrypoint=["/opt/program/evaluate"],
             comment="The same image, on data the training never saw.",

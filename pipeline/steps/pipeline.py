@@ -73,9 +73,7 @@ def _protect(state: State, entry: State) -> None:
 def _failure_path(settings: Settings) -> State:
     """Tell, then fail with the original error. A timeout has no cause of its own, so it is given one."""
     failed = Fail("PipelineFailed", error="$.error.Error", cause="$.error.Cause")
-    told = tell(
-        settings, "NotifyFailed", "failed", {"error.$": "$.error.Error", "cause.$": "$.error.Cause"}
-    )
+    told = tell(settings, "NotifyFailed", "failed", {"error.$": "$.error.Error", "cause.$": "$.error.Cause"})
     told.next(failed)
     unsaid = Pass(
         "NameNoCause",

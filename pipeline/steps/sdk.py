@@ -146,6 +146,8 @@ class Gateway(steps.Choice):
         self.default_choice(otherwise)
 
     def next(self, next_step: Any) -> Any:
+        # Chains in chains call this once each, for the same step.
+        self.choices = [choice for choice in self.choices if choice[0] is not self.rule]
         self.add_choice(self.rule, next_step)
         return next_step
 

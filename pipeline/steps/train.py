@@ -49,7 +49,8 @@ class Train(Block):
             use_spot_instances=instance.spot,
             max_wait=_longest(instance) if instance.spot else None,
             output_path=UNUSED,
-            metric_definitions=[{"Name": m.name, "Regex": m.regex} for m in settings.pipeline.metrics] or None,
+            metric_definitions=[{"Name": m.name, "Regex": m.regex} for m in settings.pipeline.metrics]
+            or None,
             sagemaker_session=offline_session(settings.environment.region, settings.artifact_bucket),
         )
         step = TrainingStep(

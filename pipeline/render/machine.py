@@ -1,0 +1,90 @@
+"""The template's state machine, with its log, what starts it by the clock, and what it keeps."""
+
+from __future__ import annotations
+
+import re
+
+from pipeline.names import ROLES
+from pipeline.render.context import Context, Resource, get, ref, text
+from pipeline.render.functions import log_group
+from pipeline.render.model import canonical
+
+# EventBridge Scheduler puts the planned time here, so that a late start still reads the right day.
+SCHEDULED_TIME = "<aws.scheduler.scheduled-time>"
+
+
+def resources(context: Context) -> dict[str, Resource]:
+    names = context.names
+    definition = canonical(context.asl)
+    return {
+        "StateMachineLogGroup": log_group(context, names.state_machine_log_group),
+        "EndpointLogGroup": log_group(context, f"/aws/sagemaker/Endpoints/{names.stack}"),
+        "StateMachine": {
+            "Type": "AWS::StepFunctions::StateMachine",
+            # A run may start as soon as this exists, so what it calls comes before.
+            "DependsOn": sorted(f"{function.logical_id}Function" for function in context.functions),
+            "Properties": {
+                "StateMachineName": names.stack,
+                "StateMachineType": "STANDARD",
+                "DefinitionString": definition,
+                "DefinitionSubstitutions": _substitutions(definition),
+                "RoleArn": get("StateMachineRole"),
+                "LoggingConfiguration": {
+                    "Level": "ALL",
+                    "IncludeExecutionData": True,
+                    "Destinations": [
+                        {"CloudWatchLogsLogGroup": {"LogGroupArn": get("StateMachineLogGroup")}}
+                    ],
+                },
+                "TracingConfiguration": {"Enabled": True},
+                "Tags": context.tags,
+            },
+        },
+        "ModelPackageGroup": {
+            "Type": "AWS::SageMaker::ModelPackageGroup",
+            "Properties": {
+                "ModelPackageGroupName": names.stack,
+                "ModelPackageGroupDescription": context.settings.pipeline.description or names.stack,
+                "Tags": context.tags,
+            },
+        },
+        "Watermark": {
+            "Type": "AWS::SSM::Parameter",
+            "Properties": {
+                "Name": names.watermark,
+                "Type": "String",
+                "Value": "{}",
+                "Description": "What was last trained on and deployed; written by the state machine",
+                "Tags": context.tag_map,
+            },
+        },
+        "Schedule": _schedule(context),
+    }
+
+
+def _substitutions(definition: str) -> dict[str, object]:
+    """A value for each `${Token}` of the state machine: roles and the template's parameters."""
+    tokens = sorted(set(re.findall(r"\$\{(\w+)\}", definition)))
+    roles = {f"{actor}RoleArn": get(f"{actor}Role") for actor in ROLES}
+    return {token: roles.get(token, ref(token)) for token in tokens}
+
+
+def _schedule(context: Context) -> Resource:
+    schedule = context.settings.pipeline.schedule
+    return {
+        "Type": "AWS::Scheduler::Schedule",
+        "Properties": {
+            "Name": context.names.stack,
+            "Description": f"Runs {context.names.stack} by the clock",
+            "State": "ENABLED" if schedule.enabled else "DISABLED",
+            "ScheduleExpression": schedule.expression,
+            "ScheduleExpressionTimezone": schedule.timezone,
+            "FlexibleTimeWindow": {"Mode": "OFF"},
+            "Target": {
+                "Arn": ref("StateMachine"),
+                "RoleArn": get("SchedulerRole"),
+                "Input": text({"DATE": SCHEDULED_TIME}),
+                "RetryPolicy": {"MaximumEventAgeInSeconds": 3600, "MaximumRetryAttempts": 5},
+            },
+        },
+    }

@@ -1,0 +1,237 @@
+"""One role per actor, each with what it needs by name and nothing else.
+
+What a SageMaker execution role needs: https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html
+(sections CreateTrainingJob, CreateProcessingJob, CreateModel). Three of its actions know no resources:
+ecr:GetAuthorizationToken, cloudwatch:PutMetricData (bound by namespace) and the log delivery.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.functions import Function
+from pipeline.render import permissions
+from pipeline.render.context import Context, Resource
+from pipeline.render.permissions import Statement, allow, merge
+
+POLICY_VERSION = "2012-10-17"
+
+
+def resources(context: Context) -> dict[str, Resource]:
+    """All roles of the template by logical id."""
+    statements = {
+        "StateMachine": ("states", permissions.derive(context.asl, context.names, context.permissions)),
+        "Training": ("sagemaker", _training(context)),
+        "Processing": ("sagemaker", _processing(context)),
+        "Model": ("sagemaker", _model(context)),
+        "Scheduler": ("scheduler", [allow("states:StartExecution", {"Ref": "StateMachine"})]),
+    }
+    roles = {
+        f"{actor}Role": role(context, service, actor, merge(found))
+        for actor, (service, found) in statements.items()
+    }
+    for function in context.functions:
+        found = [*_function_log(context, function), *_FUNCTIONS[function.folder](context)]
+        roles[f"{function.logical_id}Role"] = role(context, "lambda", function.logical_id, merge(found))
+    return roles
+
+
+def role(context: Context, service: str, actor: str, statements: list[Statement]) -> Resource:
+    """A role that only `<service>.amazonaws.com`, acting for this account, may assume."""
+    trust: Statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": f"{service}.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    }
+    condition: dict[str, Any] = {"StringEquals": {"aws:SourceAccount": context.names.account}}
+    if service == "states":
+        condition["ArnEquals"] = {"aws:SourceArn": context.names.state_machine_arn}
+    if service != "lambda":  # Lambda assumes execution roles without saying for whom
+        trust["Condition"] = condition
+    return {
+        "Type": "AWS::IAM::Role",
+        "Properties": {
+            "Description": f"{actor} of {context.names.stack}",
+            "AssumeRolePolicyDocument": {"Version": POLICY_VERSION, "Statement": [trust]},
+            "Policies": [
+                {
+                    "PolicyName": actor,
+                    "PolicyDocument": {"Version": POLICY_VERSION, "Statement": statements},
+                }
+            ],
+            "Tags": context.tags,
+        },
+    }
+
+
+# --- SageMaker
+
+
+def _training(context: Context) -> list[Statement]:
+    data, names = context.settings.pipeline.data, context.names
+    bucket = names.artifact_bucket
+    writes = [names.bucket_arn(bucket, f"{data.prefix}output-model/*")]
+    if context.settings.environment.training.spot:
+        checkpoints = names.bucket_arn(bucket, f"{names.checkpoints_prefix}/*")
+        writes.append(checkpoints)
+    statements = [
+        *_channels(context, "train"),
+        *_job(context, "TrainingJobs"),
+        allow("s3:PutObject", writes),
+    ]
+    if context.settings.environment.training.spot:
+        # A resumed job reads what the interrupted one left, and SageMaker replaces it.
+        statements += [
+            allow(["s3:GetObject", "s3:DeleteObject"], checkpoints),
+            _list(context, bucket, [f"{names.checkpoints_prefix}/*"]),
+        ]
+    return statements
+
+
+def _processing(context: Context) -> list[Statement]:
+    data, names = context.settings.pipeline.data, context.names
+    models = f"{data.prefix}output-model/*"
+    return [
+        *_channels(context, "evaluate"),
+        *_job(context, "ProcessingJobs"),
+        allow("s3:GetObject", names.bucket_arn(names.artifact_bucket, models)),
+        _list(context, names.artifact_bucket, [models]),
+        allow("s3:PutObject", names.bucket_arn(names.artifact_bucket, f"{names.runs_prefix}/*")),
+    ]
+
+
+def _model(context: Context) -> list[Statement]:
+    names = context.names
+    models = f"{context.settings.pipeline.data.prefix}output-model/*"
+    return [
+        allow("s3:GetObject", names.bucket_arn(names.artifact_bucket, models)),
+        _list(context, names.artifact_bucket, [models]),
+        *_image(context),
+        *_logs(context, f"/aws/sagemaker/Endpoints/{names.stack}"),
+        _metrics("/aws/sagemaker/Endpoints"),
+    ]
+
+
+def _channels(context: Context, use: str) -> list[Statement]:
+    """Reading the channels of one use, by prefix, and the manifests that a window of days needs."""
+    data, names = context.settings.pipeline.data, context.names
+    bucket = context.settings.data_bucket
+    prefixes = [f"{data.prefix}{c.prefix}/*" for _, c in sorted(data.channels.items()) if c.use == use]
+    statements = [
+        allow("s3:GetObject", [names.bucket_arn(bucket, prefix) for prefix in prefixes]),
+        _list(context, bucket, prefixes),
+    ]
+    if data.window_days > 1:
+        manifests = names.bucket_arn(names.artifact_bucket, f"{names.runs_prefix}/*")
+        statements.append(allow("s3:GetObject", manifests))
+    return statements
+
+
+def _list(context: Context, bucket: str, prefixes: list[str]) -> Statement:
+    condition = {"StringLike": {"s3:prefix": prefixes}}
+    return allow("s3:ListBucket", context.names.bucket_arn(bucket), condition)
+
+
+def _job(context: Context, kind: str) -> list[Statement]:
+    return [
+        *_image(context),
+        *_logs(context, f"/aws/sagemaker/{kind}"),
+        _metrics(f"/aws/sagemaker/{kind}"),
+    ]
+
+
+def _image(context: Context) -> list[Statement]:
+    container = context.settings.pipeline.container
+    repository = context.names.arn("ecr", f"repository/{context.names.project}/{container}")
+    return [
+        allow(
+            ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"], repository
+        ),
+        allow("ecr:GetAuthorizationToken", "*"),
+    ]
+
+
+def _logs(context: Context, group: str) -> list[Statement]:
+    arn = context.names.arn("logs", f"log-group:{group}")
+    return [
+        allow(["logs:CreateLogGroup", "logs:DescribeLogStreams"], arn),
+        allow(["logs:CreateLogStream", "logs:PutLogEvents"], f"{arn}:log-stream:*"),
+    ]
+
+
+def _metrics(namespace: str) -> Statement:
+    return allow("cloudwatch:PutMetricData", "*", {"StringEquals": {"cloudwatch:namespace": namespace}})
+
+
+# --- Lambda
+
+
+def _function_log(context: Context, function: Function) -> list[Statement]:
+    """The group exists with its retention already, so making groups is not allowed."""
+    group = f"log-group:/aws/lambda/{context.names.function(function.folder)}"
+    streams = context.names.arn("logs", f"{group}:log-stream:*")
+    return [allow(["logs:CreateLogStream", "logs:PutLogEvents"], streams)]
+
+
+def _check_data(context: Context) -> list[Statement]:
+    data, names = context.settings.pipeline.data, context.names
+    prefixes = [f"{data.prefix}{channel.prefix}/*" for _, channel in sorted(data.channels.items())]
+    statements = [
+        _list(context, context.settings.data_bucket, prefixes),
+        allow("ssm:GetParameter", names.arn("ssm", f"parameter{names.watermark}")),
+    ]
+    if data.window_days > 1:
+        manifests = names.bucket_arn(names.artifact_bucket, f"{names.runs_prefix}/*/manifests/*")
+        statements.append(allow("s3:PutObject", manifests))
+    return statements
+
+
+def _gate(context: Context) -> list[Statement]:
+    names = context.names
+    return [
+        allow("s3:GetObject", names.bucket_arn(names.artifact_bucket, f"{names.runs_prefix}/*/evaluation/*")),
+        # Without it a report that is missing reads as access denied.
+        _list(context, names.artifact_bucket, [f"{names.runs_prefix}/*"]),
+    ]
+
+
+def _notify(context: Context) -> list[Statement]:
+    secret = context.settings.environment.notification.slack_secret
+    if not (secret and context.settings.environment.notification.enabled):
+        return []
+    # Secrets Manager adds a hyphen and six characters to the name.
+    return [
+        allow("secretsmanager:GetSecretValue", context.names.arn("secretsmanager", f"secret:{secret}-??????"))
+    ]
+
+
+def _request_approval(context: Context) -> list[Statement]:
+    names = context.names
+    return [allow("s3:PutObject", names.bucket_arn(names.artifact_bucket, f"{names.approvals_prefix}/*"))]
+
+
+def _smoke_test(context: Context) -> list[Statement]:
+    names = context.names
+    return [allow("sagemaker:InvokeEndpoint", names.arn("sagemaker", f"endpoint/{names.stack}"))]
+
+
+def _collect_superseded(context: Context) -> list[Statement]:
+    names = context.names
+    configs = names.arn("sagemaker", f"endpoint-config/{names.stack}-*")
+    return [
+        allow("sagemaker:DescribeEndpoint", names.arn("sagemaker", f"endpoint/{names.stack}")),
+        allow(["sagemaker:DeleteEndpointConfig", "sagemaker:DescribeEndpointConfig"], configs),
+        allow("sagemaker:DeleteModel", names.arn("sagemaker", f"model/{names.stack}-*")),
+        # Listing knows no resources.
+        allow(["sagemaker:ListEndpointConfigs", "sagemaker:ListModels"], "*"),
+    ]
+
+
+_FUNCTIONS = {
+    "check_data": _check_data,
+    "gate": _gate,
+    "notify": _notify,
+    "request_approval": _request_approval,
+    "smoke_test": _smoke_test,
+    "collect_superseded": _collect_superseded,
+}
