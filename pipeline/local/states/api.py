@@ -1,0 +1,220 @@
+"""The API operations we answer instead of MiniStack: starting, stopping, tokens, validation.
+
+The functions take the request's members and return MiniStack's (status, headers, body).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ministack.core.responses import error_response_json, get_account_id, get_region, json_response, new_uuid
+
+from pipeline.local import roles
+from pipeline.local.states import managed_rules, seams, tokens, validate
+from pipeline.local.states.execution import Execution, new_record, running
+from pipeline.local.states.jsontext import exceeds_limit
+
+Response = Any
+
+
+def _refuse(code: str, message: str) -> Response:
+    return error_response_json(code, message, 400)
+
+
+def checked_machine(definition: Any, role_arn: str, kind: str) -> tuple[str, str] | None:
+    """Why a state machine cannot be made, as (error code, message), or None."""
+    found = validate.check(definition, kind)
+    if found:
+        return "InvalidDefinition", validate.refusal(found)
+    try:
+        roles.check(role_arn, "states")
+        refused = managed_rules.denied(definition, role_arn, get_region())
+    except roles.RoleNotAssumable as error:
+        message = (
+            "Neither the global service principal states.amazonaws.com, nor the regional one is authorized to "
+            f"assume the provided role. ({error.role_arn}: {error.why})"
+        )
+        return "AccessDeniedException", message
+    return ("AccessDeniedException", refused) if refused else None
+
+
+def create_state_machine(theirs: Any) -> Any:
+    """CreateStateMachine with the checks AWS makes before MiniStack's own."""
+
+    def create(data: dict[str, Any]) -> Response:
+        if data.get("name"):
+            refused = checked_machine(
+                data.get("definition"), data.get("roleArn") or "", data.get("type") or "STANDARD"
+            )
+            if refused:
+                return _refuse(*refused)
+        return theirs(data)
+
+    return create
+
+
+def update_state_machine(theirs: Any) -> Any:
+    """UpdateStateMachine with the same checks over what the machine would become."""
+
+    def update(data: dict[str, Any]) -> Response:
+        machine = seams.state_machines.get(data.get("stateMachineArn"))
+        if machine and ("definition" in data or "roleArn" in data):
+            definition = data.get("definition", machine["definition"])
+            refused = checked_machine(definition, data.get("roleArn", machine["roleArn"]), machine["type"])
+            if refused:
+                return _refuse(*refused)
+        return theirs(data)
+
+    return update
+
+
+def validate_definition(data: dict[str, Any]) -> Response:
+    """ValidateStateMachineDefinition."""
+    found = validate.check(data.get("definition"), data.get("type") or "STANDARD")
+    limit = int(data.get("maxResults") or 100)
+    answer = {
+        "result": "FAIL" if found else "OK",
+        "diagnostics": [one.answer() for one in found[:limit]],
+        "truncated": len(found) > limit,
+    }
+    return json_response(answer)
+
+
+def start_execution(data: dict[str, Any]) -> Response:
+    """StartExecution: the same name and input again is the same execution while it runs, else refused."""
+    prepared = _prepare(data)
+    if not isinstance(prepared, Execution):
+        return prepared
+    prepared.start()
+    return json_response(
+        {"executionArn": prepared.record["executionArn"], "startDate": prepared.record["startDate"]}
+    )
+
+
+def start_sync_execution(data: dict[str, Any]) -> Response:
+    """StartSyncExecution: run to the end and answer with it. MiniStack calls it off the event loop."""
+    execution = _prepare({**data, "name": data.get("name") or new_uuid()}, sync=True)
+    if not isinstance(execution, Execution):
+        return execution
+    execution.run()
+    record = execution.record
+    members = (
+        "executionArn",
+        "stateMachineArn",
+        "name",
+        "startDate",
+        "stopDate",
+        "status",
+        "error",
+        "cause",
+        "input",
+        "inputDetails",
+        "output",
+    )
+    answer = {name: record[name] for name in members if record[name] is not None}
+    if "output" in answer:
+        answer["outputDetails"] = record["outputDetails"]
+    return json_response(answer)
+
+
+def _prepare(data: dict[str, Any], *, sync: bool = False) -> Any:
+    """The execution a request asks for, put into the store; or the response that says why not."""
+    requested = data.get("stateMachineArn") or ""
+    base = seams.sfn._resolve_state_machine_arn(requested)
+    if base is None:
+        return _refuse("StateMachineDoesNotExist", f"State Machine Does Not Exist: '{requested}'")
+    text = data.get("input") or "{}"
+    try:
+        json.loads(text)
+    except (TypeError, ValueError) as error:
+        return _refuse("InvalidExecutionInput", f"Invalid State Machine Execution Input: '{error}'")
+    if exceeds_limit(text):
+        return _refuse(
+            "InvalidExecutionInput", "Invalid State Machine Execution Input: 'The input is too large.'"
+        )
+    machine = seams.state_machines[base]
+    version_arn = seams.sfn._execution_version_arn(requested)
+    version = seams.versions.get(version_arn) or {}
+    ran = {**machine, **{key: version[key] for key in ("definition", "roleArn") if key in version}}
+    name = data.get("name") or new_uuid()
+    arn = f"arn:aws:states:{get_region()}:{get_account_id()}:execution:{machine['name']}:{name}"
+    existing = seams.executions.get(arn)
+    if existing is not None:
+        if existing["status"] == "RUNNING" and existing["input"] == text and not sync:
+            return json_response({"executionArn": arn, "startDate": existing["startDate"]})
+        return _refuse("ExecutionAlreadyExists", f"Execution Already Exists: '{arn}'")
+    more: dict[str, Any] = {
+        "sync": sync,
+        "encryptionConfiguration": version.get("encryptionConfiguration")
+        or machine.get("encryptionConfiguration")
+        or {"type": "AWS_OWNED_KEY"},
+    }
+    if version:
+        more["stateMachineVersionArn"] = version_arn
+    record = new_record(arn, machine, name, text, **more)
+    seams.executions[arn] = record
+    return Execution(record, ran)
+
+
+def stop_execution(data: dict[str, Any]) -> Response:
+    """StopExecution: ABORTED, and the job it waits for is stopped. Of an ended one it answers the stop date."""
+    arn = data.get("executionArn")
+    record = seams.executions.get(arn)
+    if record is None:
+        return _refuse("ExecutionDoesNotExist", f"Execution Does Not Exist: '{arn}'")
+    execution = running(str(arn))
+    if execution is not None and record["status"] == "RUNNING":
+        execution.stop(data.get("error"), data.get("cause"))
+    return json_response({"stopDate": record["stopDate"]})
+
+
+def describe_execution(theirs: Any) -> Any:
+    """DescribeExecution with the members MiniStack leaves out, and without empty ones."""
+
+    def describe(data: dict[str, Any]) -> Response:
+        record = seams.executions.get(data.get("executionArn"))
+        if record is None:
+            return _refuse("ExecutionDoesNotExist", f"Execution Does Not Exist: '{data.get('executionArn')}'")
+        status, _headers, body = theirs(data)
+        answer = {key: value for key, value in json.loads(body).items() if value is not None}
+        if "output" not in answer:
+            answer.pop("outputDetails", None)
+        redrivable = record["status"] in ("FAILED", "TIMED_OUT", "ABORTED")
+        answer["redriveCount"] = record.get("redriveCount", 0)
+        answer["redriveStatus"] = "REDRIVABLE" if redrivable else "NOT_REDRIVABLE"
+        if not redrivable:
+            answer["redriveStatusReason"] = f"Execution is {record['status']} and cannot be redriven"
+        if record.get("stateMachineVersionArn"):
+            answer["stateMachineVersionArn"] = record["stateMachineVersionArn"]
+        return json_response(answer, status)
+
+    return describe
+
+
+def send_task_success(data: dict[str, Any]) -> Response:
+    """SendTaskSuccess; the output must be JSON."""
+    output = data.get("output")
+    try:
+        json.loads(output if isinstance(output, str) else "")
+    except ValueError as error:
+        return _refuse("InvalidOutput", f"Invalid Output: '{error}'")
+    return _token(lambda: tokens.succeed(data.get("taskToken"), str(output)))
+
+
+def send_task_failure(data: dict[str, Any]) -> Response:
+    """SendTaskFailure."""
+    return _token(lambda: tokens.fail(data.get("taskToken"), data.get("error"), data.get("cause")))
+
+
+def send_task_heartbeat(data: dict[str, Any]) -> Response:
+    """SendTaskHeartbeat."""
+    return _token(lambda: tokens.beat(data.get("taskToken")))
+
+
+def _token(action: Any) -> Response:
+    try:
+        action()
+    except tokens.TokenError as error:
+        return _refuse(error.code, error.message)
+    return json_response({})

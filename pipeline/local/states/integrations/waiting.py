@@ -1,0 +1,90 @@
+"""Waiting for a task token, and running a job to its end (.sync)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.local.states.cancel import Stopped
+from pipeline.local.states.errors import TASK_FAILED, StateFailure
+from pipeline.local.states.integrations import api
+from pipeline.local.states.integrations.api import Style
+from pipeline.local.states.jsontext import dumps
+from pipeline.local.states.taskcall import TaskCall, TimedOut
+
+# Seconds between two looks at a job: quick at first for short jobs, light for long ones.
+FIRST_POLL = 0.02
+LAST_POLL = 0.5
+POLL_GROWTH = 1.4
+
+
+def from_token(call: TaskCall) -> Any:
+    """What SendTaskSuccess sent; raises what SendTaskFailure told."""
+    kind, *said = call.told()
+    if kind == "failure":
+        raise StateFailure(said[0], said[1])
+    return json.loads(said[0])
+
+
+@dataclass(frozen=True)
+class Job:
+    """How Step Functions runs a job to its end.
+
+    Args:
+        describe: the API that tells how the job is, e.g. DescribeTrainingJob.
+        key: the describe and stop parameters, from the task's parameters and the create response.
+        status: the member of the description that holds the status.
+        succeeded, failed: the statuses at which the job is over.
+        stop: the API that stops it.
+        rule: the EventBridge rule that AWS manages for the integration.
+    """
+
+    describe: str
+    key: Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]
+    status: str
+    succeeded: frozenset[str]
+    failed: frozenset[str]
+    stop: str
+    rule: str = ""
+    extra: Callable[[TaskCall, dict[str, Any]], dict[str, Any]] = field(default=lambda _call, _parameters: {})
+
+
+def run_job(call: TaskCall, style: Style, job: Job, parameters: Any) -> Any:
+    """Create the job, wait for its end, return its description.
+
+    A failed job is States.TaskFailed with the description as cause. A timeout, a stopped execution or a failed
+    sibling stops the job, even one whose creation is still under way.
+    """
+
+    def undo(answer: tuple[dict[str, Any], Any]) -> None:
+        _stop(call, style, job, job.key(parameters, answer[0]))
+
+    response, model = call.call(lambda: api.invoke(call, style, call.resource.api, parameters), undo)
+    key = job.key(parameters, response)
+    try:
+        call.submitted(api.output(style, response, model))
+        description = _wait(call, style, job, key)
+    except (TimedOut, Stopped):
+        call.quietly(lambda: _stop(call, style, job, key))
+        raise
+    value = {**description, **job.extra(call, parameters)}
+    if description.get(job.status) in job.failed:
+        raise StateFailure(TASK_FAILED, dumps(value))
+    return value
+
+
+def _wait(call: TaskCall, style: Style, job: Job, key: dict[str, Any]) -> dict[str, Any]:
+    pause = FIRST_POLL
+    while True:
+        response, model = call.call(lambda: api.invoke(call, style, job.describe, key))
+        description = api.output(style, response, model, metadata=False)
+        if description.get(job.status) in job.succeeded | job.failed:
+            return description
+        call.pause(pause)
+        pause = min(pause * POLL_GROWTH, LAST_POLL)
+
+
+def _stop(call: TaskCall, style: Style, job: Job, key: dict[str, Any]) -> None:
+    api.invoke(call, style, job.stop, key)
