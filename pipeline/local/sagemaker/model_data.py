@@ -56,6 +56,20 @@ def resolve_image(scope: Scope, role_arn: str, image: str) -> str:
     Raises:
         Unavailable: no such image, or the role may not read it.
     """
+    try:
+        registry = client("ecr", scope, role_arn, "SageMaker")
+    except roles.RoleNotAssumable:
+        raise Unavailable(_role_advice(role_arn)) from None
+    return _resolve(registry, image)
+
+
+def image_digest(scope: Scope, image: str) -> str:
+    """The digest of an image, seen with the account's own permissions. Raises Unavailable."""
+    own = {"AccessKeyId": scope.account, "SecretAccessKey": scope.account}
+    return _resolve(roles.client("ecr", scope.region, own), image).partition("@")[2]
+
+
+def _resolve(service: Any, image: str) -> str:
     registry, _, rest = image.partition("/")
     repository, _, digest = rest.partition("@")
     repository, _, tag = repository.partition(":")
@@ -63,11 +77,9 @@ def resolve_image(scope: Scope, role_arn: str, image: str) -> str:
         raise Unavailable(f'ECR image "{image}" is invalid.')
     wanted = {"imageDigest": digest} if digest else {"imageTag": tag or "latest"}
     try:
-        found = client("ecr", scope, role_arn, "SageMaker").batch_get_image(
+        found = service.batch_get_image(
             registryId=registry.partition(".")[0], repositoryName=repository, imageIds=[wanted]
         )
-    except roles.RoleNotAssumable:
-        raise Unavailable(_role_advice(role_arn)) from None
     except ClientError as error:
         if error.response["Error"]["Code"].startswith("AccessDenied"):
             raise Unavailable(f"{_no_image(image)} {error.response['Error']['Message']}") from None
