@@ -14,7 +14,7 @@ from pipeline.aws import stacks
 from pipeline.aws.errors import told
 from pipeline.errors import ApplyError
 from pipeline.image import resolve
-from pipeline.plan.compute import compute
+from pipeline.plan.planner import compute
 from pipeline.plan.model import Plan, StackAction, UploadAction
 from pipeline.plan.same import require_same
 from pipeline.render import render

@@ -12,7 +12,7 @@ from pipeline.aws import stacks
 from pipeline.aws.errors import code, message
 from pipeline.aws.pace import Pace
 from pipeline.errors import ApplyError
-from pipeline.plan.compute import MAX_TEMPLATE_BODY, template_upload
+from pipeline.plan.planner import MAX_TEMPLATE_BODY, template_upload
 from pipeline.plan.model import StackAction, sha256
 
 if TYPE_CHECKING:
@@ -69,7 +69,11 @@ def carry_out(
     _sweep(clients, action.stack_name, name)
     seen = newest_event(clients, change_set["StackId"])
     try:
-        clients.cloudformation.execute_change_set(ChangeSetName=name, StackName=change_set["StackId"])
+        # Without RetainExceptOnCreate a failed creation would leave its retained resources (the bucket)
+        # behind, and the next one would stumble over them.
+        clients.cloudformation.execute_change_set(
+            ChangeSetName=name, StackName=change_set["StackId"], RetainExceptOnCreate=True
+        )
     except ClientError as error:
         if code(error) in {"InvalidChangeSetStatus", "ChangeSetNotFound"}:
             raise BusyError(message(error)) from error

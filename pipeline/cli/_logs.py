@@ -36,7 +36,7 @@ def show(args: argparse.Namespace, settings: Settings, clients: Clients) -> int:
     while True:
         step = watcher.look()
         if args.step == "machine":
-            machine = logs.machine_source(settings, clients, run.arn, start.machine_arn(settings, clients))
+            machine = logs.machine_source(settings, clients, run.arn, start.machine_arn(settings))
             found = [machine] if machine else []
         else:
             found = logs.sources(step.timeline, clients, args.step)

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 from pipeline.aws.errors import code, told
 from pipeline.errors import ExecutionError
 from pipeline.execution import start
+from pipeline.names import Names
 
 if TYPE_CHECKING:
     from pipeline.aws import Clients
@@ -84,7 +85,7 @@ def pending(settings: Settings, clients: Clients) -> dict[str, dict[str, Any]]:
     running = {
         summary["name"]
         for page in clients.stepfunctions.get_paginator("list_executions").paginate(
-            stateMachineArn=start.machine_arn(settings, clients), statusFilter="RUNNING"
+            stateMachineArn=start.machine_arn(settings), statusFilter="RUNNING"
         )
         for summary in page["executions"]
     }
@@ -101,4 +102,4 @@ def pending(settings: Settings, clients: Clients) -> dict[str, dict[str, Any]]:
 
 
 def _key(settings: Settings, execution: str) -> str:
-    return f"{settings.stack_name}/approvals/{execution}.json"
+    return f"{Names.of(settings).approvals_prefix}/{execution}.json"

@@ -18,7 +18,7 @@ from pipeline.errors import ApplyError
 from pipeline.execution import data as data_objects
 from pipeline.execution import invoke, objects, start
 from pipeline.execution.logs import ENDPOINT_GROUP, JOB_GROUPS
-from pipeline.plan.compute import account_stack_name
+from pipeline.plan.planner import ACCOUNT_STACK_TAG, account_stack_name
 
 if TYPE_CHECKING:
     from pipeline.aws import Clients
@@ -103,7 +103,7 @@ class _Work:
         return [name for name in names if name.startswith(f"{self.name}-")]
 
     def stop_executions(self) -> None:
-        arn = start.machine_arn(self.settings, self.clients)
+        arn = start.machine_arn(self.settings)
         paginator = self.clients.stepfunctions.get_paginator("list_executions")
         running: list[str] = []
         try:
@@ -338,7 +338,7 @@ class _Work:
             for page in pages
             for stack in page["Stacks"]
             if stack["StackName"] not in {mark, self.name}
-            and {"Key": "account-stack", "Value": mark} in [dict(tag) for tag in stack.get("Tags", [])]
+            and {"Key": ACCOUNT_STACK_TAG, "Value": mark} in [dict(tag) for tag in stack.get("Tags", [])]
         ]
 
     def _repositories(self) -> list[str]:

@@ -211,6 +211,11 @@ def readable_cause(cause: str) -> str:
         return cause
     if not isinstance(data, dict):
         return cause
+    status = next((data[key] for key in data if key.endswith("JobStatus")), "")
+    if status and not data.get("FailureReason"):
+        # A job that was stopped has no reason; why it was says its secondary status.
+        second = data.get("SecondaryStatus", "")
+        return f"the job is {status} ({second or data.get('ExitMessage') or 'no reason given'})"
     for key in ("FailureReason", "errorMessage", "ExitMessage", "ErrorMessage", "Cause", "cause"):
         if data.get(key):
             kind = data.get("errorType")

@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from pipeline.aws.errors import code, told
 from pipeline.errors import ExecutionError, SettingsError
 from pipeline.execution import names
+from pipeline.names import Names
 
 if TYPE_CHECKING:
     from pipeline.aws import Clients
@@ -33,10 +34,9 @@ class Started:
         return asdict(self)
 
 
-def machine_arn(settings: Settings, clients: Clients) -> str:
+def machine_arn(settings: Settings) -> str:
     """ARN of the pipeline's state machine, from its name."""
-    partition = "aws-cn" if clients.region.startswith("cn-") else "aws"
-    return f"arn:{partition}:states:{clients.region}:{clients.account}:stateMachine:{settings.stack_name}"
+    return Names.of(settings).state_machine_arn
 
 
 def start(settings: Settings, clients: Clients, *, date: str | None = None, force: bool = False) -> Started:
@@ -66,7 +66,7 @@ def start(settings: Settings, clients: Clients, *, date: str | None = None, forc
     if sha:
         data["GIT_SHA"] = sha
     with told(clients.target.name):
-        arn = machine_arn(settings, clients)
+        arn = machine_arn(settings)
         machine = _describe_machine(settings, clients, arn)
         day = date or f"{datetime.now(UTC):%Y-%m-%d}"
         base = names.base_name(day, sha, machine["definition"] + machine["roleArn"], data)
@@ -95,7 +95,7 @@ def find(settings: Settings, clients: Clients, which: str) -> Started:
         ExecutionError: there is none.
     """
     with told(clients.target.name):
-        arn = machine_arn(settings, clients)
+        arn = machine_arn(settings)
         if which == "last":
             newest = last(settings, clients, 1)
             if not newest:
@@ -132,7 +132,7 @@ def last(settings: Settings, clients: Clients, count: int) -> list[dict[str, Any
     """The newest executions as ListExecutions shows them, newest first; empty without a state machine."""
     try:
         found: list[dict[str, Any]] = clients.stepfunctions.list_executions(
-            stateMachineArn=machine_arn(settings, clients), maxResults=max(1, min(count, 1000))
+            stateMachineArn=machine_arn(settings), maxResults=max(1, min(count, 1000))
         )["executions"]
     except ClientError as error:
         if code(error) == "StateMachineDoesNotExist":

@@ -18,7 +18,7 @@ __all__ = ["Plan", "compute", "dump", "load", "parse", "require_same"]
 
 def compute(settings: Settings, clients: Clients) -> Plan:
     """What `apply` would do now."""
-    from pipeline.plan.compute import compute as compute_now
+    from pipeline.plan.planner import compute as compute_now
 
     return compute_now(settings, clients)
 

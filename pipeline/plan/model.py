@@ -1,6 +1,6 @@
 """A plan as data: what would be applied, what that changes, and a digest over it.
 
-Nothing here does anything; `pipeline.plan.compute` fills it in, `pipeline.apply` carries it out.
+Nothing here does anything; `pipeline.plan.planner` fills it in, `pipeline.apply` carries it out.
 """
 
 from __future__ import annotations

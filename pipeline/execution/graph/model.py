@@ -93,7 +93,10 @@ def condition(rule: Mapping[str, Any]) -> str:
         return str(rule["Condition"]).strip("{}% ")
     for word, sign in (("And", " and "), ("Or", " or ")):
         if word in rule:
-            return sign.join(condition(part) for part in rule[word])
+            parts = rule[word]
+            # Whether a value is there and of which type only guards the test that follows.
+            tests = [part for part in parts if not any(key.startswith("Is") for key in part)]
+            return sign.join(condition(part) for part in (tests if word == "And" and tests else parts))
     if "Not" in rule:
         return f"not ({condition(rule['Not'])})"
     tests = [key for key in rule if key not in {"Variable", "Next", "Comment", "Assign", "Output"}]
@@ -129,7 +132,8 @@ def _edges(name: str, state: Mapping[str, Any], shared: tuple[str, ...]) -> list
     if "Next" in state:
         found.setdefault((state["Next"], "next"), [])
     for catch in state.get("Catch", []):
-        if catch["Next"] not in shared:
+        # A failure that goes where success goes needs no second line.
+        if catch["Next"] not in shared and (catch["Next"], "next") not in found:
             errors = catch["ErrorEquals"]
             text = "any error" if errors == ["States.ALL"] else ", ".join(errors)
             found.setdefault((catch["Next"], "catch"), []).append(text)
@@ -137,7 +141,8 @@ def _edges(name: str, state: Mapping[str, Any], shared: tuple[str, ...]) -> list
 
 
 def _joined(labels: list[str]) -> str:
-    """`Status = A`, `Status = B` -> `Status = A, B`."""
+    """`Status = A`, `Status = B` -> `Status = A, B`; nothing said twice."""
+    labels = list(dict.fromkeys(labels))
     heads = {label.split(" = ", 1)[0] for label in labels if " = " in label}
     if len(labels) > 1 and len(heads) == 1 and all(" = " in label for label in labels):
         return f"{heads.pop()} = {', '.join(label.split(' = ', 1)[1] for label in labels)}"

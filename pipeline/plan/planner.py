@@ -11,9 +11,11 @@ from pipeline.aws import stacks
 from pipeline.aws.errors import code, told
 from pipeline.errors import DefinitionError
 from pipeline.image import resolve
+from pipeline.names import Names
 from pipeline.plan import diff, registry
 from pipeline.plan import template as templates
 from pipeline.plan.model import ImageAction, Operation, Plan, StackAction, UploadAction, canonical, sha256
+from pipeline.render import account as render_account
 from pipeline.render import render
 
 if TYPE_CHECKING:
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
 
 # CloudFormation takes a template up to here in the request; a larger one has to lie in S3.
 MAX_TEMPLATE_BODY = 51_200
-ACCOUNT_TEMPLATE = Path("cloudformation") / "account.yaml"
+# On each pipeline's stack: which account stack it stands on, so that `down --all` knows who needs it.
+ACCOUNT_STACK_TAG = "account-stack"
 # A stack that failed while it was made cannot be updated, only deleted.
 DEAD = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED"})
 
@@ -74,16 +77,8 @@ def template_upload(bucket: str, stack: StackAction) -> UploadAction:
 
 
 def _account(settings: Settings, clients: Clients) -> StackAction:
-    file = Path(settings.root) / ACCOUNT_TEMPLATE
-    if not file.is_file():
-        raise DefinitionError("the account's template is missing", where=str(file))
-    template = templates.parse(file.read_text())
-    offered = {
-        "Project": settings.project.name,
-        "ProjectName": settings.project.name,
-        "ArtifactBucket": settings.artifact_bucket,
-        "BucketName": settings.artifact_bucket,
-    }
+    template = templates.parse(render_account(settings))
+    offered = {"Project": settings.project.name}
     tags = {"project": settings.project.name, "managed-by": "gitops"}
     name = account_stack_name(settings)
     return _stack(clients, "account", name, template, _declared(template, offered), (), tags)
@@ -95,14 +90,7 @@ def _pipeline(
     template = templates.parse(template)
     uri = image.uri or f"{resolve.registry(clients)}/{image.repository}:{image.tag}"
     offered = {"ImageUri": uri, "ArtifactBucket": settings.artifact_bucket}
-    # IAM compares tag keys without regard to case, so ours are lower case as the settings' are.
-    tags = {
-        "project": settings.project.name,
-        "pipeline": settings.name,
-        "environment": settings.environment_name,
-        "account-stack": account_stack_name(settings),
-        **settings.environment.tags,
-    }
+    tags = {**Names.of(settings).tags, ACCOUNT_STACK_TAG: account_stack_name(settings)}
     parameters = _declared(template, offered)
     unresolved = () if image.uri else tuple(name for name in parameters if name == "ImageUri")
     return _stack(clients, "pipeline", settings.stack_name, template, parameters, unresolved, tags)
