@@ -140,7 +140,8 @@ async def _serve(
     config.bind = [f"fd://{listener.fileno()}"]
     config.keep_alive_timeout = 75
     config.backlog = 256
-    config.graceful_timeout = 1
+    # A client's idle connection counts as open until then.
+    config.graceful_timeout = 0.3
     config.loglevel = "WARNING"
 
     stop = asyncio.Event()

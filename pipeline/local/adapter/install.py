@@ -51,6 +51,7 @@ def install() -> Application:
         registry.register_service("sagemaker-runtime", sagemaker, host_patterns=(r"runtime\.sagemaker\.",))
     if _there(_STATES):
         imports.after("ministack.services.stepfunctions", _install_states)
+        imports.after("ministack.services.cloudformation.provisioners", _install_state_machines)
     imports.after("ministack.services.lambda_svc", lambdas.install)
     imports.after("ministack.services.cloudformation.provisioners", types.install)
     imports.after("ministack.services.cloudformation.stacks", types.install_worker_threads)
@@ -61,6 +62,7 @@ def install() -> Application:
         saver.start()
         saver.touch()
         _call("on_start")
+        importlib.import_module("ministack.services.cloudformation")
         if "ministack.services.ecr" in sys.modules:
             ecr.remove_unreferenced()
 
@@ -71,6 +73,11 @@ def _install_states(stepfunctions: ModuleType) -> None:
     plugin = importlib.import_module(_STATES)
     if hasattr(plugin, "install"):
         plugin.install(stepfunctions)
+
+
+def _install_state_machines(provisioners: ModuleType) -> None:
+    """State machines made by CloudFormation are checked as those made by the API."""
+    importlib.import_module(_STATES).install_cloudformation(provisioners)
 
 
 def _there(name: str) -> bool:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import parse_qs
+from xml.sax.saxutils import escape
 
 from ministack import app
 from ministack.core import router
@@ -22,7 +24,6 @@ Handler = Callable[[str, str, dict, bytes, dict], Awaitable[Response]]
 OFFERED = frozenset(
     {
         "cloudformation",
-        "dynamodb",
         "ecr",
         "events",
         "iam",
@@ -42,6 +43,11 @@ OFFERED = frozenset(
         "tagging",
     }
 )
+
+
+# Services whose REST protocol speaks XML.
+_XML = frozenset({"cloudfront", "route53", "s3control"})
+_QUERY_ERROR = "<ErrorResponse>%s</ErrorResponse>"
 
 
 def register_service(
@@ -82,16 +88,25 @@ def refuse_the_rest() -> None:
     app.SERVICE_HANDLERS = Handlers(kept)
     for name in set(app.SERVICE_REGISTRY) - OFFERED:
         del app.SERVICE_REGISTRY[name]
+    # MiniStack reads all of botocore's models (seconds) to tell whether a signature's scope is a service.
+    router._is_aws_service_name = lambda _: True
     # What is kept on disk follows the registry.
     app._state_map = app._registry_state_map()
 
 
 def _refusal(service: str) -> Handler:
-    async def refuse(method: str, path: str, headers: dict, _: bytes, query_params: dict) -> Response:
+    async def refuse(method: str, path: str, headers: dict, body: bytes, query_params: dict) -> Response:
+        form = parse_qs(body.decode("utf-8", "replace")) if body.startswith(b"Action=") else query_params
         operation = headers.get("x-amz-target", "").rpartition(".")[2]
-        operation = operation or next(iter(query_params.get("Action", [])), "") or f"{method} {path}"
+        operation = operation or next(iter(form.get("Action", [])), "") or f"{method} {path}"
         message = f"the local target does not offer {service} ({operation}); use an AWS account for it"
         code = "NotImplementedException"
+        if "Action" in form or service in _XML:
+            error = (
+                f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
+            )
+            wrap = "<Response><Errors>%s</Errors></Response>" if service == "ec2" else _QUERY_ERROR
+            return 501, {"Content-Type": "text/xml"}, (wrap % error).encode()
         answer = {"Content-Type": "application/json", "x-amzn-errortype": code}
         return 501, answer, json.dumps({"__type": code, "message": message, "Message": message}).encode()
 

@@ -12,11 +12,13 @@ from ministack.core import persistence as theirs
 from ministack.core.responses import AccountRegionScopedDict
 
 from pipeline.local import context
+from pipeline.local.adapter import imports
 from pipeline.local.adapter.registry import Handler, Response
 from pipeline.local.persistence import Item, Saver, Store, read_items
 
 EXECUTIONS = "stepfunctions"
 LOGS = "cloudwatch_logs"
+STACKS = "cloudformation"
 
 # Services that write into others' stores within one request of theirs; the names are persistence keys.
 _ALSO_WRITES = {
@@ -54,7 +56,12 @@ class _Shallow:
 def install() -> Saver:
     """Let our saver write MiniStack's state; returns it, not started yet."""
     saver = Saver(context.paths().services, _encode, _stores)
-    app.load_state = lambda key: _load(saver, key)
+    # CloudFormation takes longer to import than all the rest together, and nothing but its own requests looks
+    # at its stacks: they are loaded when it is imported, which the server does once it listens.
+    app.load_state = lambda key: None if key == STACKS else _load(saver, key)
+    imports.after(
+        f"ministack.services.{STACKS}", lambda module: module.load_persisted_state(_load(saver, STACKS))
+    )
     # At shutdown MiniStack would write everything as whole files.
     app.save_all = lambda _: saver.stop()
     for name, handler in list(app.SERVICE_HANDLERS.items()):
@@ -71,7 +78,7 @@ def _saving(name: str, handler: Handler, saver: Saver) -> Handler:
         try:
             return await handler(method, path, headers, body, query_params)
         finally:
-            if name == "cloudformation" and not _reads(method, headers, query_params, body):
+            if name == STACKS and not _reads(method, headers, query_params, body):
                 saver.touch()  # a stack may hold any service's resources
             elif name == "lambda" and path.endswith("/invocations"):
                 saver.touch(*keys[1:])
@@ -104,8 +111,8 @@ def _stores() -> dict[str, Store]:
     if LOGS in stores:
         # log_records repeats every event for GetLogRecord, whose pointers live as long as their query.
         stores[LOGS] = Store(whole=_groups_without_events, items=_streams)
-    if "cloudformation" in stores:
-        stores["cloudformation"] = Store(whole=stores["cloudformation"].whole, busy=_deploying)
+    if STACKS in stores:
+        stores[STACKS] = Store(whole=stores[STACKS].whole, busy=_deploying)
         if _deploying():
             # The resources of a stack that is being made appear without a request.
             stores |= {

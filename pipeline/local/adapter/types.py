@@ -19,7 +19,6 @@ OFFERED = frozenset(
     {
         "CloudFormation",
         "CloudWatch",
-        "DynamoDB",
         "ECR",
         "Events",
         "IAM",
