@@ -1,4 +1,4 @@
-"""The template of what all pipelines of an account share: cloudformation/account.yaml and a repository each."""
+"""The template of what all pipelines of an account share: account.yaml, and a repository a container."""
 
 from __future__ import annotations
 

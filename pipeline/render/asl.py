@@ -142,7 +142,7 @@ def _keep(entry: Path, result: dict[str, Any]) -> None:
         entry.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=entry.parent, suffix=".tmp", delete=False) as file:
             file.write(canonical({"asl": result["asl"], "permissions": result["permissions"]}))
-        os.replace(file.name, entry)
+        Path(file.name).replace(entry)
         old = sorted(entry.parent.glob("*.json"), key=lambda path: path.stat().st_mtime)[:-KEPT]
         for path in old:
             path.unlink(missing_ok=True)

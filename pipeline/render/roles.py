@@ -176,14 +176,12 @@ def _function_log(context: Context, function: Function) -> list[Statement]:
 def _check_data(context: Context) -> list[Statement]:
     data, names = context.settings.pipeline.data, context.names
     prefixes = [f"{data.prefix}{channel.prefix}/*" for _, channel in sorted(data.channels.items())]
-    statements = [
+    manifests = names.bucket_arn(names.artifact_bucket, f"{names.runs_prefix}/*/manifests/*")
+    return [
         _list(context, context.settings.data_bucket, prefixes),
         allow("ssm:GetParameter", names.arn("ssm", f"parameter{names.watermark}")),
+        allow("s3:PutObject", manifests),
     ]
-    if data.window_days > 1:
-        manifests = names.bucket_arn(names.artifact_bucket, f"{names.runs_prefix}/*/manifests/*")
-        statements.append(allow("s3:PutObject", manifests))
-    return statements
 
 
 def _gate(context: Context) -> list[Statement]:

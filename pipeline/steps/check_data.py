@@ -9,7 +9,7 @@ from pipeline.steps.view import Settings
 
 
 class CheckData(Block):
-    """The first block: `$.run` holds the run's id, date, data version, fingerprint and channels from here on."""
+    """The first block: from here on `$.run` holds the run's id, date, data version and channels."""
 
     def __init__(self, settings: Settings) -> None:
         check = invoke(

@@ -92,14 +92,10 @@ def _refuse_objects(value: Any, place: str) -> None:
     elif isinstance(value, (list, tuple)):
         for index, item in enumerate(value):
             _refuse_objects(item, f"{place}[{index}]")
-    elif (
-        isinstance(value, str)
-        and " object at 0x" in value
-        or not isinstance(value, (str, int, float, bool, type(None)))
-    ):
+    elif " object at 0x" in str(value) or not isinstance(value, (str, int, float, bool, type(None))):
         raise DefinitionError(
             f"{place.removeprefix('States.')} is a Python object, {value!r:.120}",
-            hint='give a path instead: {"Key.$": "$.path"} in parameters=; the SDK cannot render a placeholder here',
+            hint='the SDK cannot render it here; give a path in parameters=, such as {"Key.$": "$.path"}',
         )
 
 

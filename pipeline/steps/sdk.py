@@ -143,6 +143,7 @@ class Gateway(steps.Choice):
     def __init__(self, state_id: str, rule: Any, otherwise: Any, **fields: Any) -> None:
         super().__init__(state_id, **fields)
         self.rule = rule
+        self.choices: list[Any] = []
         self.default_choice(otherwise)
 
     def next(self, next_step: Any) -> Any:

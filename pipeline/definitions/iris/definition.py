@@ -6,7 +6,7 @@ from pipeline.steps import Approve, CheckData, Deploy, Evaluate, Gate, Pipeline,
 
 
 def define(settings: Settings) -> Pipeline:
-    """The workflow. What may vary stands in settings.toml; any step of `stepfunctions.steps` fits in between."""
+    """The workflow. What may vary is in settings.toml; any step of `stepfunctions.steps` fits between."""
     train = Train(settings)
     evaluate = Evaluate(settings, train)
     return Pipeline(
