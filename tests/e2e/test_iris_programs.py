@@ -353,8 +353,10 @@ class Endpoint:
 
 
 @contextmanager
-def serving(machine: Machine, **environment: str) -> Iterator[tuple[Endpoint, list[int]]]:
-    """Start `serve`, wait until it is healthy or gone, end it at last. Gives what /ping said on the way."""
+def serving(
+    machine: Machine, until: tuple[int, ...] = (200,), **environment: str
+) -> Iterator[tuple[Endpoint, list[int]]]:
+    """Start `serve`, wait for a status of /ping or its end, end it at last. Gives what /ping said."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -362,7 +364,7 @@ def serving(machine: Machine, **environment: str) -> Iterator[tuple[Endpoint, li
     endpoint, seen = Endpoint(process, port), [0]
     try:
         deadline = time.monotonic() + 30
-        while seen[-1] != 200 and process.poll() is None and time.monotonic() < deadline:
+        while seen[-1] not in until and process.poll() is None and time.monotonic() < deadline:
             status = endpoint.ping()
             if status != seen[-1]:
                 seen.append(status)
@@ -482,6 +484,13 @@ def test_sigterm_answers_what_was_asked_and_ends_well(trained: tuple[Machine, st
         assert endpoint.process.returncode == 0, out
         events = [json.loads(line)["event"] for line in out.splitlines()]
         assert events[0] == "ready" and events[-1] == "stopped"
+
+
+def test_sigterm_while_the_model_is_being_loaded_ends_well(trained: tuple[Machine, str]) -> None:
+    with serving(trained[0], until=(200, 503)) as (endpoint, _):
+        endpoint.process.send_signal(signal.SIGTERM)
+        out, _ = endpoint.process.communicate(timeout=10)
+        assert endpoint.process.returncode == 0, out
 
 
 @pytest.mark.parametrize("content", [None, b"", b"tree\nversion=v4\n", b"\x00" * 4000])

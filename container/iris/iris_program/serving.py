@@ -12,7 +12,6 @@ import asyncio
 import json
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -210,9 +209,10 @@ def main() -> int:
         app.predict = predict
         log("ready", port=port, load_seconds=round(time.perf_counter() - started, 3))
 
-    # uvicorn raises the signal again once drained; with this handler the process then ends by itself, with 0.
-    signal.signal(signal.SIGTERM, lambda _number, _frame: None)
-    signal.signal(signal.SIGINT, lambda _number, _frame: None)
+    # For signals that come before uvicorn has its own handlers, and for the one that it raises again once
+    # drained: without a handler the process would end by the signal and not with 0.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: setattr(server, "should_exit", True))
     loading = threading.Thread(target=load_model, name="load-model", daemon=True)
     loading.start()
     try:
@@ -220,8 +220,9 @@ def main() -> int:
     except SystemExit as error:
         # uvicorn's way to say that the port could not be bound; it has logged why.
         return int(error.code or 1)
+    # Stopped while loading: an interpreter must not end under a thread that is inside LightGBM.
+    loading.join(timeout=5)
     if failures:
         return 1
     log("stopped")
-    sys.stdout.flush()
     return 0
