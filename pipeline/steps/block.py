@@ -12,7 +12,7 @@ from pipeline.steps.sdk import Catch, Chain, LambdaStep, Pass, Task, integration
 from pipeline.steps.view import Settings
 
 IMAGE = "${ImageUri}"
-GIT_SHA = "${GitSha}"
+APPLIED_SHA = "${GitSha}"  # the commit of the last apply; a run may be given its own
 # Overwritten before the request is rendered; the SDK's constructors insist on a value.
 UNUSED = "s3://unused"
 # An API call that only starts or reads something answers within seconds; this is for its worst day.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pipeline.steps.block import Block, invoke
+from pipeline.steps.block import APPLIED_SHA, Block, invoke
 from pipeline.steps.notify import tell
-from pipeline.steps.sdk import Chain, ChoiceRule, Gateway, Succeed
+from pipeline.steps.sdk import Chain, ChoiceRule, Gateway, Pass, Succeed
 from pipeline.steps.view import Settings
 
 
@@ -22,7 +22,7 @@ class CheckData(Block):
                 "execution_arn.$": "$$.Execution.Id",
             },
             comment="Which day's data is it, and was it trained on already?",
-        ).select({"run.$": "$.Payload"})
+        ).select({"run.$": "$.Payload", "defaults": {"GIT_SHA": APPLIED_SHA}})
         nothing = Chain(
             [
                 tell(
@@ -41,4 +41,11 @@ class CheckData(Block):
             "started",
             {"date.$": "$.run.date", "data_version.$": "$.run.data_version", "reason.$": "$.run.reason"},
         )
-        super().__init__(settings, [check, Gateway("IsThereNewData", is_new, otherwise=nothing), started])
+        keep = Pass(
+            "KeepInput",
+            comment="Who starts a run may say of which commit; else it is the one that was applied.",
+            parameters={"given.$": "States.JsonMerge($.defaults, $$.Execution.Input, false)"},
+            result_path="$.input",
+        )
+        gateway = Gateway("IsThereNewData", is_new, otherwise=nothing)
+        super().__init__(settings, [check, gateway, keep, started])

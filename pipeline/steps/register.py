@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.steps.block import GIT_SHA, IMAGE, Block, call, go_on
+from pipeline.steps.block import IMAGE, Block, call, go_on
 from pipeline.steps.evaluate import Evaluate
 from pipeline.steps.notify import tell
 from pipeline.steps.sdk import Chain, Fail
@@ -72,7 +72,7 @@ def create_package(
             "ModelQuality": {"Statistics": {"ContentType": "application/json", "S3Uri.$": report.report}}
         },
         "CustomerMetadataProperties": {
-            "git_sha": GIT_SHA,
+            "git_sha.$": "$.input.given.GIT_SHA",
             "image": IMAGE,
             "data_version.$": "$.run.data_version",
             "data_date.$": "$.run.date",
