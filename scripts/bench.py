@@ -105,7 +105,6 @@ def clients(variables: dict[str, str], service: str):
 
 
 def whole_run(root: Path, variables: dict[str, str]) -> None:
-    pipeline(root, "data", "iris", "put", "--date", DATA_DATE)
     report(
         "pipeline apply iris, new stack",
         f"{seconds(lambda: pipeline(root, 'apply', 'iris', '--yes'), 1):.3f} s",

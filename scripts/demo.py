@@ -56,8 +56,8 @@ def main() -> None:
 
     step("1. An AWS endpoint on this machine", "local", "up")
     secret("ml/slack-webhook", url)
-    step("2. Yesterday's data, laid out by date", "data", "iris", "put")
-    step("3. What would change, then the change", "apply", "iris", "--yes")
+    step("2. What would change, then the change", "apply", "iris", "--yes")
+    step("3. Yesterday's data, laid out by date", "data", "iris", "put")
     step("4. The gated execution", "run", "iris", "--force", "--follow")
     step("5. The same data again: nothing new", "run", "iris", "--follow")
     step("6. A prediction over HTTP", "invoke", "iris")
