@@ -24,6 +24,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 TIMEOUT_SECONDS = 5
 ATTEMPTS = 2
 LONGEST_PAUSE_SECONDS = 2.0
+# No second attempt after this long: the function itself is given 30 s.
+PATIENCE_SECONDS = 12
 
 TITLES = {
     "started": ":arrow_forward: Training started",
@@ -161,7 +163,7 @@ def is_on(value: str) -> bool:
 @cache
 def client(service: str) -> Any:
     """One boto3 client of each service, impatient: a notification is not worth waiting for."""
-    config = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
+    config = Config(connect_timeout=2, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})
     return boto3.client(service, config=config)
 
 
@@ -206,6 +208,7 @@ def post(url: SplitResult, body: bytes) -> None:
 
 def send(event: Mapping[str, Any], environ: Mapping[str, str]) -> None:
     """Send the message, twice at most. Raises NotSent."""
+    started = time.monotonic()
     if not is_on(environ.get("ENABLED", "")):
         raise NotSent("notifications are switched off")
     secret = environ.get("SLACK_SECRET_ARN", "")
@@ -218,7 +221,8 @@ def send(event: Mapping[str, Any], environ: Mapping[str, str]) -> None:
             post(url, body)
             return
         except NotSent as error:
-            if not error.again or attempt == ATTEMPTS:
+            late = time.monotonic() - started > PATIENCE_SECONDS
+            if late or not error.again or attempt == ATTEMPTS:
                 raise
             time.sleep(error.pause)
 
