@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.apply import stack
 from pipeline.aws import stacks
 from pipeline.aws.errors import told
+from pipeline.aws.pace import Pace
 from pipeline.errors import ApplyError
 from pipeline.image import resolve
 from pipeline.plan.planner import compute
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from pipeline.aws import Clients
     from pipeline.settings.model import Settings
 
-ATTEMPTS = 20
+# How often another's change may come between before it is a fault of its own.
+ATTEMPTS = 6
 Say = Callable[[str], None]
 
 
@@ -61,12 +63,14 @@ def apply(
     done = Applied(digest=plan.digest)
     try:
         with told(clients.target.name):
+            pace = Pace(first=0.5, longest=5)
             for _ in range(ATTEMPTS):
                 try:
                     _once(plan, settings, clients, say, done)
                     break
                 except stack.BusyError as busy:
                     say(f"somebody else changes it too: {busy}")
+                pace.wait()
                 for action in plan.stacks:
                     stack.settled(clients, action.stack_name, say)
                 plan = compute(settings, clients)

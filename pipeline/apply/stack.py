@@ -72,7 +72,7 @@ def carry_out(
         # Without RetainExceptOnCreate a failed creation would leave its retained resources (the bucket)
         # behind, and the next one would stumble over them.
         clients.cloudformation.execute_change_set(
-            ChangeSetName=name, StackName=change_set["StackId"], RetainExceptOnCreate=True
+            ChangeSetName=change_set["ChangeSetId"], RetainExceptOnCreate=True
         )
     except ClientError as error:
         if code(error) in {"InvalidChangeSetStatus", "ChangeSetNotFound"}:
@@ -171,7 +171,7 @@ def _create(
     """A change set that can be executed, made now or found; None if there is nothing to change."""
     if len(action.template.encode()) > MAX_TEMPLATE_BODY:
         key = template_upload(bucket, action).key
-        body = {"TemplateURL": f"https://{bucket}.s3.{clients.region}.amazonaws.com/{key}"}
+        body = {"TemplateURL": f"https://s3.{clients.region}.{clients.dns_suffix}/{bucket}/{key}"}
     else:
         body = {"TemplateBody": action.template}
     request = {

@@ -91,6 +91,11 @@ class Clients:
     def account(self) -> str:
         return self.target.account
 
+    @property
+    def dns_suffix(self) -> str:
+        """What AWS's host names end with in this region."""
+        return "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
+
     def __getattr__(self, name: str) -> Any:
         if name not in SERVICES:
             raise AttributeError(f"no AWS client named {name}; known: {', '.join(SERVICES)}")

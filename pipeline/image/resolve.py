@@ -48,9 +48,7 @@ def source(settings: Settings) -> ImageSource:
 
 def registry(clients: Clients) -> str:
     """Host name of the account's registry."""
-    # The China partition has a suffix of its own.
-    suffix = "amazonaws.com.cn" if clients.region.startswith("cn-") else "amazonaws.com"
-    return f"{clients.account}.dkr.ecr.{clients.region}.{suffix}"
+    return f"{clients.account}.dkr.ecr.{clients.region}.{clients.dns_suffix}"
 
 
 def lookup(clients: Clients, wanted: ImageSource) -> ImageRef | None:

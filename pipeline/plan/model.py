@@ -14,6 +14,8 @@ from typing import Any, Literal
 from pipeline.errors import ApplyError
 
 FORMAT = 1
+# The pipeline template's parameter that takes the image's URI by digest.
+IMAGE_PARAMETER = "ImageUri"
 Operation = Literal["none", "create", "update", "recreate"]
 Replaces = Literal["never", "conditionally", "always"]
 
@@ -135,7 +137,8 @@ class Plan:
             "image": sha256([self.image.repository, self.image.tag]),
         }
         for stack in self.stacks:
-            known = [[k, v] for k, v in stack.parameters if k not in stack.unresolved and v != self.image.uri]
+            # The image is counted by its tag: its digest may only be known while applying.
+            known = [[k, v] for k, v in stack.parameters if k != IMAGE_PARAMETER]
             parts[f"{stack.kind} stack"] = sha256([stack.stack_name, stack.template, known, stack.tags])
         return parts
 

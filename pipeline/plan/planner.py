@@ -14,7 +14,16 @@ from pipeline.image import resolve
 from pipeline.names import Names
 from pipeline.plan import diff, registry
 from pipeline.plan import template as templates
-from pipeline.plan.model import ImageAction, Operation, Plan, StackAction, UploadAction, canonical, sha256
+from pipeline.plan.model import (
+    IMAGE_PARAMETER,
+    ImageAction,
+    Operation,
+    Plan,
+    StackAction,
+    UploadAction,
+    canonical,
+    sha256,
+)
 from pipeline.render import account as render_account
 from pipeline.render import render
 
@@ -89,10 +98,10 @@ def _pipeline(
 ) -> StackAction:
     template = templates.parse(template)
     uri = image.uri or f"{resolve.registry(clients)}/{image.repository}:{image.tag}"
-    offered = {"ImageUri": uri, "ArtifactBucket": settings.artifact_bucket}
+    offered = {IMAGE_PARAMETER: uri, "ArtifactBucket": settings.artifact_bucket}
     tags = {**Names.of(settings).tags, ACCOUNT_STACK_TAG: account_stack_name(settings)}
     parameters = _declared(template, offered)
-    unresolved = () if image.uri else tuple(name for name in parameters if name == "ImageUri")
+    unresolved = () if image.uri else tuple(name for name in parameters if name == IMAGE_PARAMETER)
     return _stack(clients, "pipeline", settings.stack_name, template, parameters, unresolved, tags)
 
 
@@ -135,7 +144,7 @@ def _stack(
         tags=tuple(sorted(tags.items())),
         changes=changes,
         other=other,
-        base=sha256([deployed.status, old, old_parameters, old_tags]) if deployed else "",
+        base=sha256([deployed.status, old, old_parameters, old_tags]) if deployed and old else "",
         status=deployed.status if deployed else "",
     )
 

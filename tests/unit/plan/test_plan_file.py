@@ -1,0 +1,124 @@
+"""A plan as a file, and whether it still is what would happen."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pipeline.errors import ApplyError
+from pipeline.plan import Plan, dump, parse, require_same
+from pipeline.plan.model import ImageAction, PropertyChange, ResourceChange, StackAction, UploadAction
+
+CHANGE = ResourceChange(
+    "Modify", "Train", "AWS::IAM::Role", "r", (PropertyChange("Policies.[a]", 1, [2], "never"),)
+)
+NEW = ResourceChange("Add", "Gate", "AWS::Lambda::Function")
+
+
+def stack(kind: Any, **more: Any) -> StackAction:
+    return StackAction(
+        kind,
+        f"{kind}-stack",
+        more.pop("operation", "update"),
+        more.pop("template", '{"Resources":{}}'),
+        tags=(("project", "ml"),),
+        **more,
+    )
+
+
+@pytest.fixture
+def plan() -> Plan:
+    return Plan(
+        name="iris",
+        environment="dev",
+        account="111111111111",
+        region="eu-west-1",
+        account_stack=stack("account", operation="none", base="b0"),
+        uploads=(UploadAction("bucket", "code/1.zip", "1" * 64, 10, "gate", False),),
+        image=ImageAction("ml/iris", "src-1", "sha256:aa", "reg/ml/iris@sha256:aa"),
+        pipeline_stack=stack(
+            "pipeline", changes=(CHANGE, NEW), base="b1", parameters=(("ImageUri", "reg/ml/iris@sha256:aa"),)
+        ),
+    )
+
+
+def test_what_is_written_is_read_back_the_same(plan: Plan) -> None:
+    assert parse(dump(plan), "plan.json") == plan
+    assert json.loads(dump(plan))["digest"] == plan.digest
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('"Modify"', '"Remove"', "changed after it was written"),
+        ("src-1", "src-2", "changed after it was written"),
+        ('"format": 1', '"format": 99', "format 99"),
+        ("{", "", "not a plan file"),
+    ],
+)
+def test_a_file_that_was_touched_is_refused(plan: Plan, old: str, new: str, says: str) -> None:
+    with pytest.raises(ApplyError, match=says):
+        parse(dump(plan).replace(old, new, 1), "plan.json")
+
+
+def test_the_digest_is_of_the_desired_not_of_the_deployed(plan: Plan) -> None:
+    later = replace(
+        plan,
+        uploads=(replace(plan.uploads[0], present=True),),
+        pipeline_stack=replace(plan.pipeline_stack, base="other", changes=(), operation="none"),
+    )
+    assert later.digest == plan.digest
+    other = replace(plan, pipeline_stack=replace(plan.pipeline_stack, template='{"Resources":{"A":{}}}'))
+    assert other.digest != plan.digest
+
+
+def test_an_image_resolved_later_does_not_change_the_digest(plan: Plan) -> None:
+    first = replace(
+        plan,
+        image=ImageAction("ml/iris", "src-1"),
+        pipeline_stack=replace(
+            plan.pipeline_stack, parameters=(("ImageUri", "reg/ml/iris:src-1"),), unresolved=("ImageUri",)
+        ),
+    )
+    assert first.digest == plan.digest
+    require_same(first, plan, "plan.json")
+
+
+def test_a_part_that_is_done_already_may_be_missing(plan: Plan) -> None:
+    rest = replace(plan, pipeline_stack=replace(plan.pipeline_stack, base="other", changes=(NEW,)))
+    require_same(plan, rest, "plan.json")
+    require_same(
+        plan,
+        replace(plan, pipeline_stack=replace(plan.pipeline_stack, base="x", operation="none")),
+        "plan.json",
+    )
+
+
+def test_what_was_not_reviewed_is_refused(plan: Plan) -> None:
+    drifted = ResourceChange("Remove", "ByHand", "AWS::SNS::Topic")
+    fresh = replace(
+        plan, pipeline_stack=replace(plan.pipeline_stack, base="x", changes=(CHANGE, NEW, drifted))
+    )
+    with pytest.raises(ApplyError, match="remove ByHand"):
+        require_same(plan, fresh, "plan.json")
+    more = replace(CHANGE, properties=(*CHANGE.properties, PropertyChange("MaxSessionDuration", 1, 2)))
+    fresh = replace(plan, pipeline_stack=replace(plan.pipeline_stack, base="x", changes=(more,)))
+    with pytest.raises(ApplyError, match="modify Train MaxSessionDuration"):
+        require_same(plan, fresh, "plan.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"environment": "production"}, "environment differ"),
+        ({"image": ImageAction("ml/iris", "src-2", "sha256:bb", "u")}, "image"),
+        ({"image": ImageAction("ml/iris", "src-1", "sha256:bb", "u")}, "another image"),
+        ({"uploads": ()}, "code differ"),
+    ],
+)
+def test_another_desired_state_is_refused(plan: Plan, change: dict[str, Any], says: str) -> None:
+    with pytest.raises(ApplyError, match=says):
+        require_same(plan, replace(plan, **change), "plan.json")
