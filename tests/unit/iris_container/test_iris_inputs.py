@@ -12,6 +12,8 @@ import pytest
 from iris_program import checkpoint, contract, data, params
 from iris_program.contract import Folders, ProgramError, Stopped
 
+from pipeline.definitions.iris import make_sample
+
 # --- hyperparameters
 
 
@@ -253,3 +255,17 @@ def test_the_sample_is_all_of_iris_split_by_class_without_leaks() -> None:
     assert sum(len(found) for found in rows.values()) == 149
     mean = np.concatenate([table.features for table in tables.values()]).mean(axis=0)
     assert np.allclose(mean, [5.84, 3.05, 3.76, 1.20], atol=0.01)
+
+
+def test_equal_rows_never_part_when_the_sample_is_made() -> None:
+    # Ten pairs of twins in each class: a split by rows would part some of them.
+    features = [
+        (float(label), float(n // 2 if n < 20 else n), 1.0, 1.0) for label in range(3) for n in range(50)
+    ]
+    labels = [label for label in range(3) for _ in range(50)]
+    for seed in range(5):
+        parts = make_sample.split(features, labels, seed)
+        assert sorted(row for rows in parts.values() for row in rows) == list(range(150))
+        of_row = {features[row]: name for name, rows in parts.items() for row in rows}
+        assert all(of_row[features[row]] == name for name, rows in parts.items() for row in rows)
+    assert make_sample.split(features, labels, 7) == make_sample.split(features, labels, 7)
