@@ -54,7 +54,8 @@ def credentials_for(
         role_arn: ARN of the role.
         session_name: what stands last in the caller's ARN; characters that STS refuses become `-`.
         service: `states`, `sagemaker`, `lambda`, `scheduler`, ...
-        source_arn: the resource on whose behalf the service acts, for `aws:SourceArn` in the trust policy.
+        source_arn: the resource on whose behalf the service acts, for `aws:SourceArn` in the trust policy;
+            None: not known, and conditions on it are not judged.
 
     Returns:
         AccessKeyId, SecretAccessKey, SessionToken. The same session gives the same ones.
@@ -157,12 +158,23 @@ def _trusts(document: Any, account: str, service: str, source_arn: str | None) -
             about.action, _listed(raw.get("Action")), _listed(raw.get("NotAction"))
         ):
             continue
-        if not evaluator._conditions_met(raw.get("Condition") or {}, about):
+        if not evaluator._conditions_met(_judged(raw.get("Condition") or {}, source_arn), about):
             continue
         if raw.get("Effect") == "Deny":
             return False
         allowed = allowed or raw.get("Effect") == "Allow"
     return allowed
+
+
+def _judged(conditions: dict[str, Any], source_arn: str | None) -> dict[str, Any]:
+    """The conditions, without those on the source where the caller does not know it."""
+    if source_arn:
+        return conditions
+    return {
+        operator: {key: value for key, value in keys.items() if key.lower() != "aws:sourcearn"}
+        for operator, keys in conditions.items()
+        if isinstance(keys, dict)
+    }
 
 
 def _statements(document: Any) -> list[dict[str, Any]]:

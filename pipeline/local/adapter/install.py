@@ -14,15 +14,17 @@ from types import ModuleType
 from typing import Any
 
 from ministack import app
+from ministack.core import iam_evaluator as evaluator
 
 from pipeline.local import context, ecr
-from pipeline.local.adapter import images, imports, lambdas, registry, state, types
+from pipeline.local.adapter import images, imports, lambdas, registry, state, templates
 from pipeline.local.lifecycle import HEALTH_PATH
 
 logger = logging.getLogger("pipeline.local")
 
 _SAGEMAKER = "pipeline.local.sagemaker.service"
 _STATES = "pipeline.local.states"
+_CLOUDFORMATION = "ministack.services.cloudformation"
 
 # MiniStack's own doors that change or wipe state without any credentials.
 _CLOSED = ("/_ministack/reset", "/_ministack/config")
@@ -41,6 +43,9 @@ def install() -> Application:
     """Extend MiniStack in this process. Call once, after the environment and the context are set."""
     # MiniStack removes every container it has labelled, on whatever engine it finds: those are not ours.
     app._docker_socket_present = lambda: False
+    # What stays on the loopback interface counts as encrypted in transit: policies that demand TLS are for
+    # networks, and without this they would shut everybody out of every bucket.
+    app.pin_request_origin = lambda address, _: evaluator.pin_request_origin(address, True)
     imports.install()
     registry.refuse_the_rest()
 
@@ -49,12 +54,11 @@ def install() -> Application:
         # One credential scope for both; the service tells the runtime apart by its path.
         registry.register_service("sagemaker", sagemaker, target_prefixes=("SageMaker.",))
         registry.register_service("sagemaker-runtime", sagemaker, host_patterns=(r"runtime\.sagemaker\.",))
-    if _there(_STATES):
-        imports.after("ministack.services.stepfunctions", _install_states)
-        imports.after("ministack.services.cloudformation.provisioners", _install_state_machines)
+    imports.after("ministack.services.stepfunctions", lambda it: importlib.import_module(_STATES).install(it))
     imports.after("ministack.services.lambda_svc", lambdas.install)
-    imports.after("ministack.services.cloudformation.provisioners", types.install)
-    imports.after("ministack.services.cloudformation.stacks", types.install_worker_threads)
+    imports.after(f"{_CLOUDFORMATION}.provisioners", lambda it: _types().install(it))
+    imports.after(f"{_CLOUDFORMATION}.stacks", lambda it: _types().install_worker_threads(it))
+    imports.after(f"{_CLOUDFORMATION}.engine", templates.install)
     images.install()
     saver = state.install()
 
@@ -69,15 +73,9 @@ def install() -> Application:
     return Application(asgi=_guarded(app.app), on_start=on_start, on_stop=lambda: _call("on_stop"))
 
 
-def _install_states(stepfunctions: ModuleType) -> None:
-    plugin = importlib.import_module(_STATES)
-    if hasattr(plugin, "install"):
-        plugin.install(stepfunctions)
-
-
-def _install_state_machines(provisioners: ModuleType) -> None:
-    """State machines made by CloudFormation are checked as those made by the API."""
-    importlib.import_module(_STATES).install_cloudformation(provisioners)
+def _types() -> ModuleType:
+    """Imported late: it imports the interpreter, which imports Step Functions."""
+    return importlib.import_module("pipeline.local.adapter.types")
 
 
 def _there(name: str) -> bool:

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from pipeline.local import states
 from pipeline.local.roles import RoleNotAssumable, check
 
 logger = logging.getLogger("pipeline.local")
@@ -47,6 +48,7 @@ def install(provisioners: Any) -> None:
         del handlers[name]
     for name, wrap in _WRAPPED.items():
         wrap(handlers[name])
+    states.install_cloudformation(provisioners)
     if importlib.util.find_spec(_SAGEMAKER) is None:
         logger.warning("plug-in %s is not there; what it offers is refused", _SAGEMAKER)
         return
@@ -95,4 +97,48 @@ def _function(handler: dict[str, Callable]) -> None:
     handler["create"], handler["update"] = checked_create, checked_update
 
 
-_WRAPPED = {"AWS::Lambda::Function": _function}
+def _state_machine(handler: dict[str, Callable]) -> None:
+    """AWS::StepFunctions::StateMachine: MiniStack keeps logging misspelt, and no tracing."""
+    create, update = handler["create"], handler["update"]
+
+    def created(logical_id: str, props: dict[str, Any], stack: str) -> Any:
+        answer = create(logical_id, _with_api_names(props), stack)
+        _trace(answer[0], props)
+        return answer
+
+    def updated(physical_id: str, old: dict[str, Any], new: dict[str, Any], *rest: Any) -> Any:
+        answer = update(physical_id, _with_api_names(old), _with_api_names(new), *rest)
+        _trace(answer[0], new)
+        return answer
+
+    handler["create"], handler["update"] = created, updated
+
+
+def _with_api_names(props: dict[str, Any]) -> dict[str, Any]:
+    """The properties with LoggingConfiguration spelt as the API spells it."""
+    logging_ = props.get("LoggingConfiguration")
+    if not isinstance(logging_, dict):
+        return props
+    destinations = [
+        {"cloudWatchLogsLogGroup": {"logGroupArn": each.get("CloudWatchLogsLogGroup", {}).get("LogGroupArn")}}
+        for each in logging_.get("Destinations") or []
+    ]
+    spelt = {
+        "level": logging_.get("Level", "OFF"),
+        # A template's booleans may be words.
+        "includeExecutionData": str(logging_.get("IncludeExecutionData", False)).lower() == "true",
+        "destinations": destinations,
+    }
+    return {**props, "LoggingConfiguration": spelt}
+
+
+def _trace(arn: str, props: dict[str, Any]) -> None:
+    from ministack.services import stepfunctions
+
+    enabled = (props.get("TracingConfiguration") or {}).get("Enabled", False)
+    machine = stepfunctions._state_machines.get(arn)
+    if machine is not None:
+        machine["tracingConfiguration"] = {"enabled": str(enabled).lower() == "true"}
+
+
+_WRAPPED = {"AWS::Lambda::Function": _function, "AWS::StepFunctions::StateMachine": _state_machine}
