@@ -2,12 +2,13 @@
 
 from pipeline.local.runner.environment import EnvironmentBroken
 from pipeline.local.runner.job import STOP_GRACE_SECONDS, Outcome, StopRequest, run_job
-from pipeline.local.runner.model import Program, Runner, Running
+from pipeline.local.runner.model import CannotStart, Program, Runner, Running
 from pipeline.local.runner.registry import current, stop_all, use
 from pipeline.local.runner.server import ServerProcess, start_server
 
 __all__ = [
     "STOP_GRACE_SECONDS",
+    "CannotStart",
     "EnvironmentBroken",
     "Outcome",
     "Program",

@@ -17,12 +17,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pipeline.local.runner.model import CannotStart
+
 LOCK = "requirements.lock"
 MARKER = ".complete"
 _TAIL_LINES = 12
 
 
-class EnvironmentBroken(Exception):
+class EnvironmentBroken(CannotStart):
     """An image's requirements could not be installed; the text is the installer's own last words."""
 
 

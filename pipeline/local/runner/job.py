@@ -73,7 +73,7 @@ def run_job(
         grace: seconds between SIGTERM and SIGKILL; a program that ends sooner is not waited for.
 
     Raises:
-        EnvironmentBroken: the image's requirements cannot be installed.
+        CannotStart: the image has nothing to run, or its requirements cannot be installed.
     """
     runner = runner or registry.current()
     stop = stop or StopRequest()

@@ -10,6 +10,10 @@ from typing import Protocol
 Log = Callable[[str], None]  # one line of the program's output, without its newline
 
 
+class CannotStart(Exception):
+    """A program cannot be started, through its image's fault; the message says why."""
+
+
 @dataclass(frozen=True)
 class Program:
     """One program of an image, and what it sees.

@@ -17,11 +17,11 @@ from typing import IO
 
 from pipeline.local import processes
 from pipeline.local.runner import environment, image, mount, registry
-from pipeline.local.runner.model import Log, Program
+from pipeline.local.runner.model import CannotStart, Log, Program
 
-# CloudWatch Logs takes no event larger than 256 KiB less 26 bytes; a program that prints without a
-# newline must not fill the memory either.
-LONGEST_LINE = 256 * 1024 - 26
+# CloudWatch Logs takes no event larger than 256 KiB less 26 bytes (a byte that is no UTF-8 becomes
+# three); a program that prints without a newline must not fill the memory either.
+LONGEST_LINE = (256 * 1024 - 26) // 3
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -130,7 +130,9 @@ def read_lines(stream: IO[bytes], log: Log) -> None:
 
 
 def _log_line(line: bytes, log: Log) -> None:
-    log(line.rstrip(b"\r").decode("utf-8", errors="replace"))
+    line = line.rstrip(b"\r")
+    for start in range(0, len(line) or 1, LONGEST_LINE):
+        log(line[start : start + LONGEST_LINE].decode("utf-8", errors="replace"))
 
 
 class ProcessRunner:
@@ -167,6 +169,8 @@ class ProcessRunner:
         venv = environment.ensure(program.image, self._environments)
         config = image.read(program.image)
         command = config.command_line(program.command, program.entrypoint)
+        if not command:
+            raise CannotStart("No command specified: the image has neither ENTRYPOINT nor CMD.")
         variables = self._variables(program, config, venv)
         if self.isolation == mount.MAPPED:
             mount.map_paths(program)
@@ -206,6 +210,8 @@ class ProcessRunner:
             "LANG": "C.UTF-8",
             "HOME": str(home),
             "TMPDIR": str(temporary),
+            # Lines are wanted as they are printed; an image that says otherwise has its way.
+            "PYTHONUNBUFFERED": "1",
             **config.environment,
             **program.environment,
             "PATH": os.pathsep.join(path),

@@ -62,7 +62,7 @@ def start_server(
     `log` gets each line it prints, from a thread of its own.
 
     Raises:
-        EnvironmentBroken: the image's requirements cannot be installed.
+        CannotStart: the image has nothing to run, or its requirements cannot be installed.
     """
     runner = runner or registry.current()
     folder = runner.workspace()

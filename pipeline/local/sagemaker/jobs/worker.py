@@ -13,7 +13,7 @@ import os
 import threading
 from collections.abc import Callable
 
-from pipeline.local.runner import STOP_GRACE_SECONDS, StopRequest
+from pipeline.local.runner import STOP_GRACE_SECONDS, CannotStart, StopRequest
 from pipeline.local.sagemaker.jobs import failure
 from pipeline.local.sagemaker.store import Record, Scope, store
 from pipeline.local.sagemaker.transitions import advance, final
@@ -125,6 +125,8 @@ def _guarded(job: LiveJob, work: Callable[[LiveJob], None], fail: Callable[[Reco
         reason = INTERRUPTED
     except failure.JobFailed as error:
         reason = INTERRUPTED if job.interrupted else error.reason
+    except CannotStart as error:
+        reason = f"ClientError: {error}"
     except Exception as error:
         log.exception("%s %s", job.kind, job.name)
         reason = f"InternalServerError: {type(error).__name__}: {error}"
