@@ -70,8 +70,9 @@ def line(event: Event) -> str:
 
 
 def worth_showing(events: Sequence[Event]) -> list[Event]:
-    """Without the repetition of a resource that goes IN_PROGRESS twice (asked for, then named)."""
-    return [e for e in events if not e.reason.startswith("Resource creation Initiated")]
+    """Of one look's events: each resource's newest, so that what is quick says once that it is done."""
+    newest = {e.logical_id: e.id for e in events if not e.stack}
+    return [e for e in events if e.stack or newest[e.logical_id] == e.id]
 
 
 def explain(cause: Event, rest: str = "") -> str:

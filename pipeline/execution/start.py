@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from pipeline import git
 from pipeline.aws.errors import code, told
 from pipeline.errors import ExecutionError, SettingsError
 from pipeline.execution import names
@@ -57,7 +57,7 @@ def start(settings: Settings, clients: Clients, *, date: str | None = None, forc
             raise SettingsError(
                 f"not a date: {date!r}", where="--date", hint="YYYY-MM-DD, or an ISO time"
             ) from error
-    sha = git_sha(Path(settings.root))
+    sha = git.head(Path(settings.root))
     data: dict[str, Any] = {}
     if date is not None:
         data["DATE"] = date
@@ -139,21 +139,6 @@ def last(settings: Settings, clients: Clients, count: int) -> list[dict[str, Any
             return []
         raise
     return sorted(found, key=lambda e: e["startDate"], reverse=True)[:count]
-
-
-def git_sha(root: Path) -> str:
-    """The checked-out commit, 40 digits; empty outside a repository."""
-    try:
-        found = subprocess.run(
-            ["git", "-C", str(root), "rev-parse", "--verify", "HEAD"],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=10,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return found.stdout.strip() if found.returncode == 0 else ""
 
 
 def _describe_machine(settings: Settings, clients: Clients, arn: str) -> dict[str, Any]:

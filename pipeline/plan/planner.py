@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline import git
 from pipeline.aws import stacks
 from pipeline.aws.errors import code, told
 from pipeline.errors import DefinitionError
@@ -33,6 +34,15 @@ if TYPE_CHECKING:
 
 # CloudFormation takes a template up to here in the request; a larger one has to lie in S3.
 MAX_TEMPLATE_BODY = 51_200
+# What a deployed pipeline is made from.
+SOURCES = (
+    "pipeline.toml",
+    "pipeline/definitions/{settings.name}",
+    "pipeline/lambdas",
+    "pipeline/render",
+    "pipeline/steps",
+    "container/{settings.pipeline.container}",
+)
 # On each pipeline's stack: which account stack it stands on, so that `down --all` knows who needs it.
 ACCOUNT_STACK_TAG = "account-stack"
 # A stack that failed while it was made cannot be updated, only deleted.
@@ -99,6 +109,10 @@ def _pipeline(
     template = templates.parse(template)
     uri = image.uri or f"{resolve.registry(clients)}/{image.repository}:{image.tag}"
     offered = {IMAGE_PARAMETER: uri, "ArtifactBucket": settings.artifact_bucket}
+    # The last commit that could have changed what is deployed: a commit to the docs changes nothing here.
+    commit = git.last_change(Path(settings.root), [path.format(settings=settings) for path in SOURCES])
+    if commit:
+        offered["GitSha"] = commit
     tags = {**Names.of(settings).tags, ACCOUNT_STACK_TAG: account_stack_name(settings)}
     parameters = _declared(template, offered)
     unresolved = () if image.uri else tuple(name for name in parameters if name == IMAGE_PARAMETER)
