@@ -15,8 +15,8 @@ from pipeline.aws.errors import told
 from pipeline.aws.pace import Pace
 from pipeline.errors import ApplyError
 from pipeline.image import resolve
-from pipeline.plan.planner import compute
 from pipeline.plan.model import Plan, StackAction, UploadAction
+from pipeline.plan.planner import compute
 from pipeline.plan.same import require_same
 from pipeline.render import render
 

@@ -12,8 +12,8 @@ from pipeline.aws import stacks
 from pipeline.aws.errors import code, message
 from pipeline.aws.pace import Pace
 from pipeline.errors import ApplyError
-from pipeline.plan.planner import MAX_TEMPLATE_BODY, template_upload
 from pipeline.plan.model import StackAction, sha256
+from pipeline.plan.planner import MAX_TEMPLATE_BODY, template_upload
 
 if TYPE_CHECKING:
     from pipeline.aws import Clients
