@@ -70,11 +70,12 @@ def to_asl(definition: Any) -> dict[str, Any]:
     from pipeline.steps.pipeline import Pipeline
     from pipeline.steps.sdk import Chain, Graph, State
 
-    definition = getattr(definition, "definition", definition)  # a Workflow holds its Graph so
     if isinstance(definition, Pipeline):
         definition = definition.graph()
     elif isinstance(definition, (Chain, State)):
         definition = Graph(definition)
+    elif not isinstance(definition, Graph):
+        definition = getattr(definition, "definition", definition)  # a Workflow holds its Graph so
     if not isinstance(definition, Graph):
         raise DefinitionError(f"define returned {type(definition).__name__}, not a Pipeline", hint=DEFINE)
     asl = definition.to_dict()

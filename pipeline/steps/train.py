@@ -51,6 +51,8 @@ class Train(Block):
             output_path=UNUSED,
             metric_definitions=[{"Name": m.name, "Regex": m.regex} for m in settings.pipeline.metrics]
             or None,
+            # The SDK would switch the Debugger on, which a container of our own does not have.
+            debugger_hook_config=False,
             sagemaker_session=offline_session(settings.environment.region, settings.artifact_bucket),
         )
         step = TrainingStep(
