@@ -370,6 +370,8 @@ def _watch() -> None:
     misses: dict[Instance, int] = {}
     while not _stopping.is_set():
         poked = _poke.wait(_PING_PERIOD)
+        if poked:
+            time.sleep(0.1)  # its connections break a moment before the process is gone
         _poke.clear()
         for fleet in list(_live.values()):
             for instance in fleet.instances():

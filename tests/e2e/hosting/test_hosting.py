@@ -27,7 +27,8 @@ def refused(call, *code_and_text: str, **arguments) -> str:
 
 def test_an_endpoint_answers_and_is_described_as_on_aws(host: Host) -> None:
     host.serving("plain", host.model("plain-model"))
-    answer = host.invoke("plain", "headers", ContentType="text/csv", Accept="text/plain", CustomAttributes="c=1")
+    asked = {"ContentType": "text/csv", "Accept": "text/plain", "CustomAttributes": "c=1"}
+    answer = host.invoke("plain", "headers", **asked)
     assert answer["InvokedProductionVariant"] == "plain-model"
     assert answer["CustomAttributes"] == "from-the-model"
     passed = {name.lower(): value for name, value in json.loads(answer["Body"]).items()}
@@ -56,7 +57,8 @@ def test_errors_of_the_container_are_model_errors(host: Host) -> None:
     assert error["LogStreamArn"].endswith("log-group:/aws/sagemaker/Endpoints/plain")
     refused(host.invoke, "ModelError", "Received server error (503)", name="plain", body="status:503")
     refused(host.invoke, "could not load the entire response body", name="plain", body=f"big:{7 * 2**20}")
-    refused(host.invoke, "ValidationError", "length less than or equal", name="plain", body="x" * (6 * 2**20 + 1))
+    too_long = "x" * (6 * 2**20 + 1)
+    refused(host.invoke, "ValidationError", "length less than or equal", name="plain", body=too_long)
     refused(host.invoke, "ValidationError: Endpoint none of account", "not found.", name="none")
     refused(host.invoke, "Variant other not found", name="plain", TargetVariant="other")
 
@@ -138,8 +140,8 @@ def test_a_canary_shares_the_traffic_and_an_alarm_brings_the_old_fleet_back(host
     cloudwatch = host.client("cloudwatch")
     cloudwatch.put_metric_alarm(
         AlarmName="errors",
-        MetricName="Invocation5XXErrors",
-        Namespace="AWS/SageMaker",
+        MetricName="bad-answers",
+        Namespace="hosting-tests",
         Statistic="Sum",
         Period=60,
         EvaluationPeriods=1,
@@ -167,7 +169,9 @@ def test_a_canary_shares_the_traffic_and_an_alarm_brings_the_old_fleet_back(host
         assert load.answers["blue"] > 2.5 * load.answers["green"]
         pending = host.sm.describe_endpoint(EndpointName="canary")["PendingDeploymentSummary"]
         assert pending["EndpointConfigName"] == "canary-green"
-        cloudwatch.set_alarm_state(AlarmName="errors", StateValue="ALARM", StateReason="test")
+        cloudwatch.put_metric_data(
+            Namespace="hosting-tests", MetricData=[{"MetricName": "bad-answers", "Value": 5}]
+        )
         after = host.settled("canary")
     assert load.failures == []
     assert after["EndpointConfigName"] == "canary-config" and "errors" in after["FailureReason"]

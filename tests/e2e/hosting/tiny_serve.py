@@ -53,7 +53,8 @@ class Handler(BaseHTTPRequestHandler):
                 time.sleep(0.01)
             self.wfile.write(b"0\r\n\r\n")
         elif verb == "headers":
-            self.answer(200, json.dumps(dict(self.headers)), X_Amzn_SageMaker_Custom_Attributes="from-the-model")
+            more = {"X_Amzn_SageMaker_Custom_Attributes": "from-the-model"}
+            self.answer(200, json.dumps(dict(self.headers)), **more)
         elif verb == "environ":
             self.answer(200, json.dumps(dict(os.environ)))
         elif verb == "network":
