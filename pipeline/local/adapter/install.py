@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import json
 import logging
 import os
@@ -17,7 +16,7 @@ from ministack import app
 from ministack.core import iam_evaluator as evaluator
 
 from pipeline.local import context, ecr
-from pipeline.local.adapter import images, imports, lambdas, registry, state, templates
+from pipeline.local.adapter import images, imports, lambdas, registry, routing, state, templates
 from pipeline.local.lifecycle import HEALTH_PATH
 
 logger = logging.getLogger("pipeline.local")
@@ -49,11 +48,10 @@ def install() -> Application:
     imports.install()
     registry.refuse_the_rest()
 
-    if _there(_SAGEMAKER):
-        sagemaker = importlib.import_module(_SAGEMAKER)
-        # One credential scope for both; the service tells the runtime apart by its path.
-        registry.register_service("sagemaker", sagemaker, target_prefixes=("SageMaker.",))
-        registry.register_service("sagemaker-runtime", sagemaker, host_patterns=(r"runtime\.sagemaker\.",))
+    routing.install()
+    sagemaker = importlib.import_module(_SAGEMAKER)
+    registry.register_service("sagemaker", sagemaker, target_prefixes=("SageMaker.",))
+    registry.register_service(routing.RUNTIME, sagemaker, host_patterns=(r"runtime\.sagemaker\.",))
     imports.after("ministack.services.stepfunctions", lambda it: importlib.import_module(_STATES).install(it))
     imports.after("ministack.services.lambda_svc", lambdas.install)
     imports.after(f"{_CLOUDFORMATION}.provisioners", lambda it: _types().install(it))
@@ -76,14 +74,6 @@ def install() -> Application:
 def _types() -> ModuleType:
     """Imported late: it imports the interpreter, which imports Step Functions."""
     return importlib.import_module("pipeline.local.adapter.types")
-
-
-def _there(name: str) -> bool:
-    parent = name.rpartition(".")[0]
-    found = importlib.util.find_spec(parent) is not None and importlib.util.find_spec(name) is not None
-    if not found:
-        logger.warning("plug-in %s is not there; what it offers is refused", name)
-    return found
 
 
 def _call(hook: str) -> None:

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import logging
 from collections.abc import Callable
 from typing import Any
 
 from pipeline.local import states
 from pipeline.local.roles import RoleNotAssumable, check
-
-logger = logging.getLogger("pipeline.local")
-
-_SAGEMAKER = "pipeline.local.sagemaker.cloudformation"
+from pipeline.local.sagemaker import cloudformation
 
 # `AWS::<this>::*`: the services of `registry.OFFERED`, by their name in CloudFormation.
 OFFERED = frozenset(
@@ -49,12 +43,8 @@ def install(provisioners: Any) -> None:
     for name, wrap in _WRAPPED.items():
         wrap(handlers[name])
     states.install_cloudformation(provisioners)
-    if importlib.util.find_spec(_SAGEMAKER) is None:
-        logger.warning("plug-in %s is not there; what it offers is refused", _SAGEMAKER)
-        return
-    ours = importlib.import_module(_SAGEMAKER).HANDLERS
-    handlers.update(ours)
-    _BLOCKING.update(ours)
+    handlers.update(cloudformation.HANDLERS)
+    _BLOCKING.update(cloudformation.HANDLERS)
 
 
 def install_worker_threads(stacks: Any) -> None:
