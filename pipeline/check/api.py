@@ -67,19 +67,19 @@ def model(service: str) -> Any:
         return None
 
 
-def problems(call: Integration, parameters: Any) -> Iterator[tuple[Path, str]]:
-    """Every (path inside the parameters, what is wrong)."""
+def problems(call: Integration, key: str, parameters: Any) -> Iterator[tuple[Path, str]]:
+    """Every (path inside the Task, what is wrong); `key` is where its parameters stand."""
     service = model(call.service)
     if service is None:
-        yield (), f"Step Functions calls service {call.service!r}, which no API has"
+        yield ("Resource",), f"Step Functions calls service {call.service!r}, which no API has"
         return
     if call.operation not in service.operation_names:
         near = _near(call.operation, service.operation_names)
-        yield (), f"{call.service} has no action {call.action!r}{near}"
+        yield ("Resource",), f"{call.service} has no action {call.action!r}{near}"
         return
     shape = service.operation_model(call.operation).input_shape
     if shape is not None:
-        yield from _compare(parameters if parameters is not None else {}, shape, (), service.service_name)
+        yield from _compare(parameters if parameters is not None else {}, shape, (key,), service.service_name)
 
 
 def _compare(value: Any, shape: Any, path: Path, service: str) -> Iterator[tuple[Path, str]]:
@@ -114,7 +114,7 @@ def _structure(value: dict[str, Any], shape: Any, path: Path, service: str) -> I
     for key, child in value.items():
         name = key.removesuffix(".$")
         given.add(name)
-        if (service, name) in _OWN_MEMBERS and not path:
+        if (service, name) in _OWN_MEMBERS and len(path) == 1:
             continue
         if name not in members:
             yield (*path, key), f"unknown parameter {name!r}{_near(name, members)}"

@@ -108,6 +108,9 @@ SAGEMAKER_ROLE = (
     "s3:ListBucket",
     "s3:PutObject",
 )
+# "If a checkpoint is deleted in the container, it is also deleted in S3":
+# https://docs.aws.amazon.com/sagemaker/latest/dg/model-checkpoints.html
+CHECKPOINTS = ("s3:DeleteObject",)
 # API operations whose IAM action has another name:
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html and
 # https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
@@ -142,7 +145,9 @@ def of_roles(subject: Subject) -> dict[str, list[Need]]:
         found.setdefault(role, []).extend(_of_machine(subject, machine))
     for name in passed_to_sagemaker(subject) - {role}:
         why = "a SageMaker job or endpoint runs with it"
-        found.setdefault(name, []).extend(Need(a, "*", why, optional=True) for a in SAGEMAKER_ROLE)
+        checkpoints = any("CheckpointConfig" in (t.arguments or {}) for t in tasks(subject.asl))
+        actions = SAGEMAKER_ROLE + (CHECKPOINTS if checkpoints else ())
+        found.setdefault(name, []).extend(Need(action, "*", why, optional=True) for action in actions)
     for name, properties in of_type(subject.template, "AWS::Lambda::Function"):
         role = logical_role(properties.get("Role"), subject.template)
         needs = list(_of_function(subject, name, properties))
@@ -350,6 +355,10 @@ def _of_function(subject: Subject, name: str, properties: dict[str, Any]) -> Ite
     at: Path = ("Resources", name)
     for action, method in sorted(called_actions(sources).items()):
         yield Need(action, "*", f"{folder} calls {method}()", at)
+        if action == "s3:GetObject":
+            # Without it a missing object is AccessDenied, not NoSuchKey:
+            # https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+            yield Need("s3:ListBucket", "*", f"{folder} tells a missing object", at, optional=True)
     for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
         yield Need(action, "*", f"function {name} writes its log", at)
     yield Need("logs:CreateLogGroup", "*", f"function {name} writes its log", at, optional=True)

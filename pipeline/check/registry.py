@@ -5,6 +5,7 @@ from __future__ import annotations
 from pipeline.check.rule import REGISTERED, Rule
 from pipeline.check.rules import (  # importing registers
     definition,
+    fields,
     jobs,
     permissions,
     resilience,
@@ -13,7 +14,7 @@ from pipeline.check.rules import (  # importing registers
     validators,
 )
 
-_MODULES = (validators, definition, resilience, template, permissions, secrets, jobs)
+_MODULES = (validators, definition, fields, resilience, template, permissions, secrets, jobs)
 
 
 def rules() -> list[Rule]:

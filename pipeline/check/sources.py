@@ -67,6 +67,13 @@ class Sources:
             found = self._search(where, pattern)
             if found:
                 return found
+        # What the renderer makes for each function is written nowhere; the function is.
+        for handler in sorted((self.root / "pipeline/lambdas").glob("*/handler.py")):
+            camel = "".join(part.title() for part in handler.parent.name.split("_"))
+            if len(hit.path) > 1 and str(hit.path[1]).startswith(camel):
+                return handler.relative_to(self.root).as_posix(), None
+        if not (self.root / self.folder).is_dir():
+            return "cloudformation/account.yaml", None
         return f"{self.folder}/definition.py", None
 
     def _search(self, folder: str, pattern: str) -> tuple[str, int] | None:

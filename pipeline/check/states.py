@@ -54,6 +54,8 @@ class State:
 
 def machines(asl: dict[str, Any], path: Path = ()) -> Iterator[Machine]:
     """The definition itself and every machine nested in it, outer first."""
+    if not asl:
+        return
     machine = Machine(path, asl)
     yield machine
     for name, state in machine.states.items():

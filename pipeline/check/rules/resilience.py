@@ -59,6 +59,10 @@ def _compared(body: dict[str, Any]) -> dict[str, set[str]]:
     return found
 
 
+# Statuses that a pipeline waits for, before the many others that share their values.
+_USUAL = ("EndpointStatus", "TrainingJobStatus", "ProcessingJobStatus", "TransformJobStatus", "JobRunState")
+
+
 def _enumeration(variable: str, values: set[str]) -> tuple[str, tuple[str, ...]]:
     """The documented status a variable holds: by its name, else by the values it is compared with."""
     known = api.statuses()
@@ -67,11 +71,11 @@ def _enumeration(variable: str, values: set[str]) -> tuple[str, tuple[str, ...]]
         return leaf, known[leaf]
     if not leaf.lower().endswith(("status", "state")):
         return "", ()
-    fitting = [(len(enum), name) for name, enum in known.items() if values <= set(enum)]
+    fitting = [name for name, enum in known.items() if values <= set(enum)]
     # One shared value such as Failed says nothing; an enumeration with all of several does.
     if len(values) < 2 or not fitting:
         return "", ()
-    name = min(fitting)[1]
+    name = next((usual for usual in _USUAL if usual in fitting), min(fitting, key=lambda n: len(known[n])))
     return name, known[name]
 
 

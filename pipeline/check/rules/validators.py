@@ -52,9 +52,10 @@ def api_parameters(subject: Subject) -> Iterator[Hit]:
         call = integration(task.body)
         if call is None:
             continue
-        for path, what in api.problems(call, task.arguments):
-            at = (*task.path, task.arguments_key, *path) if path else (*task.path, "Resource")
-            yield Hit("asl", at, what, f"see the API reference of {call.service} {call.operation}")
+        for path, what in api.problems(call, task.arguments_key, task.arguments):
+            yield Hit(
+                "asl", (*task.path, *path), what, f"see the API reference of {call.service} {call.operation}"
+            )
 
 
 @rule(
