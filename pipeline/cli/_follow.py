@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -58,6 +59,7 @@ class _Screen:
     def __init__(self) -> None:
         self._live = sys.stderr.isatty()
         self._told: dict[int, tuple[str, int]] = {}
+        self._done: set[tuple[str, str]] = set()
 
     def show(self, step: Step) -> None:
         self.clear()
@@ -69,13 +71,21 @@ class _Screen:
             self._told[id(visit)] = now
             if known is not None and visit.retries > known[1]:
                 _output.say(f"  {_mark('caught')} {visit.name}: try {visit.retries + 1}")
-            if visit.status != "running" or (not self._live and visit.jobs):
+            if (visit.status != "running" or (not self._live and visit.jobs)) and self._is_news(visit):
                 _output.say(_line(visit))
         if self._live and not step.closed:
             running = [v for v in step.timeline.visits if v.status == "running"]
             text = ", ".join(f"{v.name} {_output.duration(v.seconds(datetime.now(UTC)))}" for v in running)
             sys.stderr.write(f"  {_mark('running')} {text[:100]}")
             sys.stderr.flush()
+
+    def _is_news(self, visit: Visit) -> bool:
+        """Not the machine's own joints, and not the fifth round of a loop that waits."""
+        if visit.status == "succeeded" and visit.type in {"Choice", "Pass", "Wait"}:
+            return False
+        again = (visit.name, visit.status) in self._done
+        self._done.add((visit.name, visit.status))
+        return not again or bool(visit.jobs or visit.error)
 
     def clear(self) -> None:
         if self._live:
@@ -108,10 +118,8 @@ def _finish(settings: Settings, clients: Clients, step: Step, args: argparse.Nam
         seconds = (step.description["stopDate"] - step.description["startDate"]).total_seconds()
         took = f" in {_output.duration(seconds)}"
     if step.status == "SUCCEEDED":
-        last = [v.name for v in timeline.visits if v.type in {"Succeed", "Task", "Pass"}]
-        _output.say(
-            _output.paint(f"SUCCEEDED{took}: {last[-1] if last else ''}".rstrip(": "), "green", sys.stderr)
-        )
+        last = timeline.visits[-1].name if timeline.visits else ""
+        _output.say(_output.paint(f"SUCCEEDED{took}: {last}{_reason(step)}", "green", sys.stderr))
         return
     error = step.description.get("error") or timeline.error
     cause = readable_cause(step.description.get("cause") or timeline.cause)
@@ -125,6 +133,15 @@ def _finish(settings: Settings, clients: Clients, step: Step, args: argparse.Nam
     if culprit is not None:
         _log_tail(settings, clients, culprit)
     _output.say(f"more: pipeline logs {args.name}; pipeline graph {args.name} --format svg --execution last")
+
+
+def _reason(step: Step) -> str:
+    """Why, in the words of the data check, which every pipeline begins with."""
+    try:
+        reason = json.loads(step.description.get("output") or "{}")["run"]["reason"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return f" ({reason})" if reason else ""
 
 
 def _log_tail(settings: Settings, clients: Clients, culprit: Visit) -> None:

@@ -63,8 +63,10 @@ class Timeline:
     cause: str = ""
 
     def statuses(self) -> dict[str, str]:
-        """State -> status of its last visit, for a picture."""
-        return {visit.name: visit.status for visit in self.visits}
+        """State -> status of its last visit, for a picture; what ended a run is failed, though caught."""
+        found = {visit.name: visit.status for visit in self.visits}
+        culprit = self.culprit() if self.status not in {"", "SUCCEEDED"} else None
+        return found | {culprit.name: "failed"} if culprit else found
 
     def culprit(self) -> Visit | None:
         """The visit whose failure ended the run, if it was a failure that did.

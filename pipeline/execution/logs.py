@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +24,8 @@ JOB_GROUPS = {
     "transform job": "/aws/sagemaker/TransformJobs",
 }
 ENDPOINT_GROUP = "/aws/sagemaker/Endpoints/"
-# Clocks of services differ a little, and a function's lines may come before Step Functions' event.
-SLACK_MS = 2_000
+# A function's last lines come a little after its answer; the clocks of services differ by less.
+EARLY_MS, LATE_MS = 20, 1_500
 
 
 @dataclass(frozen=True)
@@ -57,16 +57,25 @@ def sources_of(visit: Visit, clients: Clients) -> list[Source]:
     """Where the jobs and the function of one visit log."""
     found = [Source(visit.name, JOB_GROUPS[kind], name) for kind, name in visit.jobs]
     if visit.function:
-        start = _ms(visit.entered) - SLACK_MS
-        end = _ms(visit.exited) + SLACK_MS if visit.exited else None
+        start = _ms(visit.entered) - EARLY_MS
+        end = _ms(visit.exited) + LATE_MS if visit.exited else None
         found.append(Source(visit.name, function_group(clients, visit.function), "", start, end))
     return found
 
 
 def sources(timeline: Timeline, clients: Clients, step: str | None) -> list[Source]:
     """Of all visits, or of those of the state `step` (in any case of letters)."""
-    visits = [v for v in timeline.visits if step is None or v.name.lower() == step.lower()]
-    return list(dict.fromkeys(source for visit in visits for source in sources_of(visit, clients)))
+    found = [source for visit in timeline.visits for source in sources_of(visit, clients)]
+    return [s for s in dict.fromkeys(apart(found)) if step is None or s.step.lower() == step.lower()]
+
+
+def apart(found: list[Source]) -> list[Source]:
+    """States that call the same function in turn share its log group: each one ends where the next begins."""
+    for place, source in enumerate(found):
+        later = [s.start for s in found[place + 1 :] if s.group == source.group and s.start is not None]
+        if source.end is not None and later and source.end >= later[0]:
+            found[place] = replace(source, end=later[0] - 1)
+    return found
 
 
 def endpoint_source(settings: Settings) -> Source:
@@ -82,8 +91,8 @@ def machine_source(settings: Settings, clients: Clients, arn: str, machine_arn: 
         if group:
             name = group.split(":log-group:", 1)[-1].removesuffix(":*")
             run = clients.stepfunctions.describe_execution(executionArn=arn)
-            end = _ms(run["stopDate"]) + SLACK_MS if run.get("stopDate") else None
-            return Source(settings.stack_name, name, "", _ms(run["startDate"]) - SLACK_MS, end)
+            end = _ms(run["stopDate"]) + LATE_MS if run.get("stopDate") else None
+            return Source(settings.stack_name, name, "", _ms(run["startDate"]) - EARLY_MS, end)
     return None
 
 
