@@ -147,10 +147,7 @@ def _upload(plan: Plan, settings: Settings, clients: Clients, say: Say, done: Ap
 
 def _template(plan: Plan, upload: UploadAction) -> bytes:
     for action in plan.stacks:
-        if (
-            upload.sha256 in upload.key
-            and hashlib.sha256(action.template.encode()).hexdigest() == upload.sha256
-        ):
+        if upload.template and hashlib.sha256(action.template.encode()).hexdigest() == upload.sha256:
             return action.template.encode()
     raise ApplyError(f"nothing renders {upload.what} any more", where=upload.key, hint="plan again")
 

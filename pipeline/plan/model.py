@@ -87,7 +87,12 @@ class StackAction:
 
 @dataclass(frozen=True)
 class UploadAction:
-    """One object whose key is its content's hash; `present`: it is there already."""
+    """One object whose key is its content's hash.
+
+    Args:
+        present: it is there already.
+        template: a stack's template that is too large for the request, not a function's code.
+    """
 
     bucket: str
     key: str
@@ -95,6 +100,7 @@ class UploadAction:
     bytes: int
     what: str
     present: bool
+    template: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,7 @@ class Plan:
         """What would stand after it, part by part, as digests; the deployed state plays no role."""
         parts = {
             "environment": sha256([self.name, self.environment, self.account, self.region]),
-            "code": sha256(sorted([u.bucket, u.key, u.sha256] for u in self.uploads)),
+            "code": sha256(sorted([u.bucket, u.key, u.sha256] for u in self.uploads if not u.template)),
             "image": sha256([self.image.repository, self.image.tag]),
         }
         for stack in self.stacks:

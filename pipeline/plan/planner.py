@@ -92,7 +92,9 @@ def template_upload(bucket: str, stack: StackAction) -> UploadAction:
     """The object that a template too large for the request goes through."""
     digest = sha256(stack.template)
     what = f"template of {stack.stack_name}"
-    return UploadAction(bucket, f"templates/{digest}.json", digest, len(stack.template.encode()), what, False)
+    return UploadAction(
+        bucket, f"templates/{digest}.json", digest, len(stack.template.encode()), what, False, template=True
+    )
 
 
 def _account(settings: Settings, clients: Clients) -> StackAction:
