@@ -14,6 +14,7 @@ from pipeline.local.sagemaker.netns import Connector
 
 MAX_BODY = 6 * 1024 * 1024
 _IDLE = 32
+_HEAD = 64 * 1024
 
 
 class NoAnswer(Exception):
@@ -134,13 +135,18 @@ class _Connection(asyncio.Protocol):
         end = self._buffer.find(b"\r\n\r\n")
         while end >= 0:
             lines = self._buffer[:end].decode("latin-1").split("\r\n")
-            status = int(lines[0].split(" ", 2)[1])
+            version, _, rest = lines[0].partition(" ")
+            if not version.startswith("HTTP/1."):
+                raise ValueError(f"not an HTTP answer: {lines[0][:80]!r}")
+            status = int(rest[:3])
             if status >= 200:
                 pairs = (line.split(":", 1) for line in lines[1:] if ":" in line)
                 self._head = (status, {name.strip().lower(): value.strip() for name, value in pairs}, end + 4)
                 return True
             del self._buffer[: end + 4]  # an interim answer, such as 100 Continue
             end = self._buffer.find(b"\r\n\r\n")
+        if len(self._buffer) > _HEAD:
+            raise ValueError("the answer's head does not end")
         return False
 
 
