@@ -27,6 +27,7 @@ COPIED = (
 def copy_repository(to: Path) -> Path:
     """Copy what a clone would hold of the product (not tests, caches or state) into `to`."""
     ignore = shutil.ignore_patterns("__pycache__", "*.pyc", ".pipeline")
+    to.mkdir(parents=True, exist_ok=True)
     for name in COPIED:
         source = REPOSITORY / name
         if source.is_dir():

@@ -1,0 +1,80 @@
+"""`pipeline check` on a copy of this repository: clean as it is, and failing for what is broken in it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.cli import main
+
+DEFINITION = Path("pipeline/definitions/iris")
+
+
+@pytest.fixture
+def root(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(repository)
+    return repository
+
+
+def check(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    capsys.readouterr()
+    code = main(["check", *arguments])
+    return code, capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_this_repository_is_clean_in_every_environment(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out = check(capsys, "--all-environments", "--strict", "--json")
+    report = json.loads(out)
+    assert report["findings"] == []
+    assert code == 0
+    checked = {(each["pipeline"], each["environment"]) for each in report["checked"]}
+    assert checked >= {
+        ("iris", "dev"),
+        ("iris", "staging"),
+        ("iris", "production"),
+        ("account", "production"),
+    }
+    code, out = check(capsys, "--all-environments")
+    assert code == 0 and out.count("unchanged since the last check") == len(checked)
+    assert (root / ".pipeline/cache/check").is_dir()
+
+
+@pytest.mark.slow
+def test_what_is_broken_fails_with_its_place(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    leak = "https://hooks.slack" + ".com/services/" + "T00000000/B00000000/XXXXXXXXXXXXXXXX"
+    (root / DEFINITION / "notes.md").write_text(f"# how to\n\npost to {leak}\n")
+    settings = root / DEFINITION / "settings.toml"
+    settings.write_text(settings.read_text().replace('container = "iris"', 'container = "gone"'))
+
+    code, out = check(capsys, "iris", "--format", "github")
+    assert code == 2
+    lines = out.splitlines()
+    assert any(
+        line.startswith(f"::error file={DEFINITION}/notes.md,line=3,title=ML501::") for line in lines
+    ), out
+    assert any(f"file={DEFINITION}/settings.toml" in line and "title=ML603" in line for line in lines), out
+    assert leak not in out
+
+    code, out = check(capsys, "iris", "--format", "sarif")
+    assert code == 2
+    assert {result["ruleId"] for result in json.loads(out)["runs"][0]["results"]} == {"ML501", "ML603"}
+
+    with settings.open("a") as stream:
+        stream.write('\n[check]\nignore = ["ML501: shown in a test", "ML603: shown in a test"]\n')
+    code, out = check(capsys, "iris")
+    assert code == 0, out
+
+
+def test_the_rules_are_listed_without_a_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out = check(capsys, "--list-rules")
+    assert code == 0 and "ML401" in out and "RULE" in out
+    code, out = check(capsys, "--list-rules", "--json")
+    assert {"id", "severity", "reason", "source"} == set(json.loads(out)[0])
