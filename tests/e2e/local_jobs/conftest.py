@@ -35,9 +35,8 @@ import json, os, pathlib, signal, subprocess, sys, time
 
 ML = pathlib.Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
 config = ML / "input/config/hyperparameters.json"
-do = json.loads(config.read_text())["do"] if config.exists() else sys.argv[1]
-print("doing", do)
-exec(do)
+do = json.loads(config.read_text())["do"] if config.exists() else "".join(sys.argv[1:])
+exec(do.replace("␤", chr(10)))
 '''
 
 
@@ -122,7 +121,7 @@ class Jobs:
             "AlgorithmSpecification": {"TrainingImage": self.image, "TrainingInputMode": "File"}
             | changes.pop("algorithm", {}),
             "RoleArn": self.role,
-            "HyperParameters": {"do": do},
+            "HyperParameters": {"do": do.strip().replace("\n", "\u2424")},  # which take no newline
             "OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/out"},
             "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
             "StoppingCondition": {"MaxRuntimeInSeconds": seconds},
@@ -152,7 +151,7 @@ class Jobs:
             "AppSpecification": {
                 "ImageUri": self.image,
                 "ContainerEntrypoint": ["/opt/program/train"],
-                "ContainerArguments": [do],
+                "ContainerArguments": self._pieces(do.strip().replace("\n", "\u2424")),
             },
             "RoleArn": self.role,
             "ProcessingResources": {
@@ -162,6 +161,11 @@ class Jobs:
         }
         self.client("sagemaker").create_processing_job(**(request | changes))
         return name
+
+    @staticmethod
+    def _pieces(text: str) -> list[str]:
+        """An argument holds 256 characters; there may be 100."""
+        return [text[start : start + 250] for start in range(0, len(text) or 1, 250)]
 
     def processed(self, name: str, seconds: float = 30) -> dict[str, Any]:
         """Its description once it is over."""

@@ -55,10 +55,16 @@ class Ran:
         self.text = "\n".join(lines)
 
 
+def token(tmp_path: Path) -> str:
+    """A word of this test's own, to know its processes by: others may run the same test."""
+    return f"token-{tmp_path}"
+
+
 def image(folder: Path, body: str, name: str = "train", head: str = "#!/usr/bin/env python3\n") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name
-    path.write_text(head + textwrap.dedent(body))
+    body = textwrap.dedent(body).replace("TOKEN", repr(token(folder.parent)))
+    path.write_text(head + body)
     path.chmod(0o755)
     return folder
 
@@ -187,16 +193,16 @@ def test_sigkill_ends_one_that_ignores_sigterm_and_all_it_started(
     stubborn = """
 import os, signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-subprocess.Popen([sys.executable, "-c", "import time; time.sleep(61.5)"], start_new_session=True)
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", TOKEN], start_new_session=True)
 print("ready", flush=True)
-time.sleep(61.5)
+time.sleep(60)
 """
     stop = StopRequest()
     given = program(tmp_path, image(tmp_path / "image", stubborn))
     ran = run(runner, given, on_line=lambda _: stop.ask(), stop=stop, grace=0.3)
     assert (ran.outcome.exit_code, ran.outcome.because) == (137, "stopped")
     assert 0.3 <= ran.outcome.seconds < 6
-    assert left("time.sleep(61.5)") == []
+    assert left(token(tmp_path)) == []
 
 
 def test_a_daemon_that_a_program_leaves_behind_ends_with_it(runner: ProcessRunner, tmp_path: Path) -> None:
@@ -205,14 +211,14 @@ import os, subprocess, sys
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
-        os.execv(sys.executable, [sys.executable, "-c", "import time; time.sleep(62.5)"])
+        os.execv(sys.executable, [sys.executable, "-c", "import time; time.sleep(60)", TOKEN])
     os._exit(0)
 os.wait()
 print("done")
 """
     ran = run(runner, program(tmp_path, image(tmp_path / "image", body)))
     assert (ran.outcome.exit_code, ran.lines) == (0, ["done"])
-    assert left("time.sleep(62.5)") == []
+    assert left(token(tmp_path)) == []
 
 
 def test_no_program_outlives_a_killed_server(runner: ProcessRunner, tmp_path: Path) -> None:
@@ -220,9 +226,9 @@ def test_no_program_outlives_a_killed_server(runner: ProcessRunner, tmp_path: Pa
         tmp_path / "image",
         """
 import subprocess, sys, time
-subprocess.Popen([sys.executable, "-c", "import time; time.sleep(63.5)"])
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", TOKEN])
 print("ready", flush=True)
-time.sleep(63.5)
+time.sleep(60)
 """,
     )
     server = f"""
@@ -241,11 +247,11 @@ run_job(program, lambda line: print(line, flush=True))
     process = subprocess.Popen([sys.executable, "-c", server], stdout=subprocess.PIPE, cwd=REPOSITORY)
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
-    assert len(left("time.sleep(63.5)")) >= 1
+    assert len(left(token(tmp_path))) >= 1
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
-    until(lambda: left("time.sleep(63.5)") == [] and left(str(folder)) == [])
+    until(lambda: left(token(tmp_path)) == [] and left(str(folder)) == [])
 
 
 def test_without_network_nobody_is_reached(runner: ProcessRunner, tmp_path: Path) -> None:

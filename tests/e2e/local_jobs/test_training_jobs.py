@@ -29,8 +29,8 @@ print("Train_error=0.25; Valid_error=0.3;")
 (ML/"model/sub").mkdir()
 (ML/"model/sub/weights").write_text("w")
 (ML/"output/data/report.txt").write_text("fine")
-import boto3_is_not_here_unless_locked
-""".replace("import boto3_is_not_here_unless_locked\n", "print(os.environ['TRAINING_JOB_NAME'])\n"),
+print(os.environ["TRAINING_JOB_NAME"])
+""",
         algorithm={
             "MetricDefinitions": [
                 {"Name": "train:error", "Regex": "Train_error=(.*?);"},
@@ -169,10 +169,11 @@ except OSError as error:
 """,
         InputDataConfig=[
             jobs.channel("listed", manifest, "ManifestFile"),
-            jobs.channel("fast", f"s3://{BUCKET}/m", InputMode="FastFile"),
+            jobs.channel("fast", f"s3://{BUCKET}/m/", InputMode="FastFile"),
         ],
     )
-    assert jobs.trained(name)["TrainingJobStatus"] == "Completed"
+    done = jobs.trained(name)
+    assert done["TrainingJobStatus"] == "Completed", jobs.logged(name)
     assert jobs.logged(name)[-3:-1] == [
         "listed ['deep/two.csv', 'one.csv']",
         "fast ['deep/two.csv', 'not-listed.csv', 'one.csv']",
@@ -198,7 +199,8 @@ print([read("plain", epoch) for epoch in range(3)])
 with open(ML/"input/data/plain_3") as early:
     print(early.read(3))
 print(read("plain", 4))
-print(read("labelled", 0), json.loads((ML/"input/config/inputdataconfig.json").read_text())["plain"]["TrainingInputMode"])
+print(read("labelled", 0))
+print(json.loads((ML/"input/config/inputdataconfig.json").read_text())["plain"]["TrainingInputMode"])
 """,
         algorithm={"TrainingInputMode": "Pipe"},
         InputDataConfig=[
@@ -210,11 +212,12 @@ print(read("labelled", 0), json.loads((ML/"input/config/inputdataconfig.json").r
     )
     done = jobs.trained(name)
     assert done["TrainingJobStatus"] == "Completed", done.get("FailureReason")
-    assert jobs.logged(name)[-4:] == [
+    assert jobs.logged(name)[-5:] == [
         "['first;second;third;', 'first;second;third;', 'first;second;third;']",
         "fir",
         "first;second;third;",
-        "one1two2 Pipe",
+        "one1two2",
+        "Pipe",
     ]
 
 
@@ -304,12 +307,11 @@ def test_network_isolation_leaves_no_network_and_no_credentials(jobs: Jobs) -> N
 import socket, urllib.parse
 print('AWS_ACCESS_KEY_ID' in os.environ)
 try:
-    socket.create_connection(('127.0.0.1', %d), 2); print('reached')
+    socket.create_connection(('127.0.0.1', PORT), 2); print('reached')
 except OSError:
     print('cut off')
 (ML/'model/m').write_text('x')
-"""
-        % int(jobs.up.endpoint_url.rpartition(":")[2]),
+""".replace("PORT", jobs.up.endpoint_url.rpartition(":")[2]),
         EnableNetworkIsolation=True,
     )
     done = jobs.trained(name)
@@ -334,7 +336,8 @@ def test_what_cannot_start_is_refused_at_once_in_awss_words(jobs: Jobs) -> None:
     code, message = refused(jobs, InputDataConfig=[jobs.channel("t", f"s3://{BUCKET}/nothing/here")])
     assert (code, message) == (
         "ValidationException",
-        f'No S3 objects found under S3 URL "s3://{BUCKET}/nothing/here" given in input data source. Please ensure '
+        f'No S3 objects found under S3 URL "s3://{BUCKET}/nothing/here" given in input data source. '
+        "Please ensure "
         "that the bucket exists in the selected region (eu-west-1), that objects exist under that S3 "
         "prefix, and "
         f'that the role "{jobs.role}" has "s3:ListBucket" permissions on bucket "{BUCKET}".',
@@ -436,7 +439,7 @@ def test_jobs_of_a_killed_server_are_failed_by_the_next_and_leave_no_process(job
     family = psutil.Process(jobs.up.pid).children(recursive=True)
     assert family
     os.kill(jobs.up.pid, signal.SIGKILL)
-    gone, alive = psutil.wait_procs(family, timeout=10)
+    _, alive = psutil.wait_procs(family, timeout=10)
     assert alive == []
     jobs.again()
     for done, status in (
@@ -450,7 +453,10 @@ def test_jobs_of_a_killed_server_are_failed_by_the_next_and_leave_no_process(job
     done = jobs.trained(jobs.train("pass"))
     assert done["TrainingJobStatus"] == "Completed"
     running = jobs.root / ".pipeline" / "local" / "running"
-    assert list(running.iterdir()) == []
+    deadline = time.monotonic() + 5
+    while list(running.iterdir()):
+        assert time.monotonic() < deadline, "workspaces are left"
+        time.sleep(0.02)
 
 
 def test_a_stopping_server_ends_its_jobs(jobs: Jobs) -> None:
@@ -462,6 +468,7 @@ def test_a_stopping_server_ends_its_jobs(jobs: Jobs) -> None:
     begun = time.monotonic()
     down(jobs.root)
     assert time.monotonic() - begun < 10
+    psutil.wait_procs(family, timeout=5)
     assert [process for process in family if process.is_running()] == []
     jobs.again()
     assert jobs.trained(name)["FailureReason"].startswith("InternalServerError: the local target was stopped")
