@@ -56,7 +56,8 @@ def test_training_request_holds_what_the_sdk_drops(settings_with: Make) -> None:
     assert "$$.State.RetryCount" in request["TrainingJobName.$"]
     assert [channel["ChannelName"] for channel in request["InputDataConfig"]] == ["train"]
     assert request["OutputDataConfig"] == {
-        "S3OutputPath.$": "States.Format('s3://ml-123456789012-eu-west-1/output-model/{}/multiclass', $.run.date)"
+        "S3OutputPath.$": "States.Format("
+        "'s3://ml-123456789012-eu-west-1/output-model/{}/multiclass', $.run.date)"
     }
 
 
