@@ -97,6 +97,8 @@ class Peer:
                     await asyncio.sleep(0)
                 if self.close:
                     break
+            else:
+                await reader.read()
         except asyncio.IncompleteReadError:
             pass
         writer.close()
