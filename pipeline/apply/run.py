@@ -60,7 +60,7 @@ def apply(
     Raises:
         ApplyError: something could not be changed; the stack was rolled back.
     """
-    done = Applied(digest=plan.digest)
+    done, planned = Applied(digest=plan.digest), plan.changes
     try:
         with told(clients.target.name):
             pace = Pace(first=0.5, longest=5)
@@ -86,8 +86,8 @@ def apply(
         _where_it_stands(plan, clients, say)
         raise
     done.outputs = deployed.outputs if deployed else {}
-    if not done.changed:
-        say("No changes.")
+    if planned and not done.changed:
+        say("No changes: another apply made them meanwhile.")
     return done
 
 

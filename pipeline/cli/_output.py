@@ -60,6 +60,7 @@ def table(rows: Iterable[Sequence[Any]], headers: Sequence[str] = (), indent: st
 
 def say(text: str = "") -> None:
     """Progress for a person: stderr, at once, so that stdout stays the answer."""
+    sys.stdout.flush()
     print(text, file=sys.stderr, flush=True)
 
 

@@ -1,0 +1,43 @@
+"""Data by date: dates, and labels shuffled."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from pipeline.errors import SettingsError
+from pipeline.execution.data import parse_day, run_date, shuffle_labels
+
+ROWS = [f"{n % 3},{n}.5,{n}.25" for n in range(30)]
+
+
+def test_shuffling_moves_the_labels_and_nothing_else() -> None:
+    content = ("\n".join(ROWS) + "\n").encode()
+    shuffled = shuffle_labels(content, 7).decode().splitlines()
+    assert shuffled != ROWS
+    assert [row.split(",", 1)[1] for row in shuffled] == [row.split(",", 1)[1] for row in ROWS]
+    assert sorted(row[0] for row in shuffled) == sorted(row[0] for row in ROWS)
+    assert shuffle_labels(content, 7) == shuffle_labels(content, 7)
+    assert shuffle_labels(content, 7) != shuffle_labels(content, 8)
+
+
+def test_a_header_stays_on_top_and_another_column_can_be_the_label() -> None:
+    content = "a,b,label\n" + "\n".join(f"{n},{n},{'xyz'[n % 3]}" for n in range(20))
+    shuffled = shuffle_labels(content.encode(), 1, column=2).decode().splitlines()
+    assert shuffled[0] == "a,b,label"
+    assert [row.rsplit(",", 1)[0] for row in shuffled[1:]] == [f"{n},{n}" for n in range(20)]
+
+
+def test_a_column_that_is_not_there_is_refused() -> None:
+    with pytest.raises(SettingsError, match="no column 9"):
+        shuffle_labels(b"1,2\n3,4\n", 1, column=9)
+    assert shuffle_labels(b"", 1) == b""
+
+
+def test_a_run_reads_the_day_before_it() -> None:
+    assert run_date("2026-12-31") == "2027-01-01"
+    assert parse_day("2026-02-28") == date(2026, 2, 28)
+    assert parse_day(None) == datetime.now(UTC).date() - timedelta(days=1)
+    with pytest.raises(SettingsError, match="not a date"):
+        parse_day("2026-02-30")
