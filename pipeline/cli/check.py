@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
         return _list_rules(args.json or args.format == "json")
     from pipeline import settings as store
     from pipeline.check import report, runner
-    from pipeline.errors import SettingsError
+    from pipeline.errors import ErrorGroup, PipelineError, SettingsError
 
     root = store.find_root()
     names = args.names or store.names(root)
@@ -43,15 +43,25 @@ def run(args: argparse.Namespace) -> int:
         raise SettingsError("no pipeline is defined", hint="make pipeline/definitions/NAME/settings.toml")
     environments = store.environments(root) if args.all_environments else [args.environment]
     results = []
+    failed: list[PipelineError] = []
     for environment in environments:
-        loaded = [store.load(root, name, environment) for name in names]
-        results += [runner.check(settings) for settings in loaded]
-        results += [] if args.names else [runner.check_account(loaded[0])]
+        for name in names:
+            try:
+                settings = store.load(root, name, environment)
+                results.append(runner.check(settings))
+                if not args.names and name == names[-1]:
+                    results.append(runner.check_account(settings))
+            except ErrorGroup as group:
+                failed += group.errors
+            except PipelineError as error:
+                failed.append(error)
     shape = "json" if args.json else args.format
     writers = {"human": report.human, "json": report.as_json, "sarif": report.sarif, "github": report.github}
     text = writers[shape](results)
     if text:
         print(text)
+    if failed:
+        raise ErrorGroup(list({str(error): error for error in failed}.values()))
     errors, warnings = report.counts(results)
     return 2 if errors or (args.strict and warnings) else 0
 

@@ -39,17 +39,22 @@ def run(args: argparse.Namespace) -> int:
         return 0
     from pipeline import settings as store
     from pipeline.cli._output import paint, print_json, table
-    from pipeline.errors import SettingsError
+    from pipeline.errors import ErrorGroup, PipelineError, SettingsError
 
     root = store.find_root()
     names = [args.name] if args.name else store.names(root)
     if not names:
         raise SettingsError("no pipeline is defined", hint="make pipeline/definitions/NAME/settings.toml")
     result = []
+    failed: dict[str, PipelineError] = {}
     for name in names:
-        loaded = store.load(root, name, args.environment)
-        rows = store.explain(root, name, args.environment)
-        result.append((loaded, rows))
+        try:
+            loaded = store.load(root, name, args.environment)
+            result.append((loaded, store.explain(root, name, args.environment)))
+        except ErrorGroup as group:
+            failed |= {str(error): error for error in group.errors}
+    if failed:
+        raise ErrorGroup(list(failed.values()))
     if args.json:
         reports = [
             {

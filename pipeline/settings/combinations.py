@@ -193,6 +193,18 @@ def _schedule_problems(schedule: dict[str, Any]) -> Iterator[Problem]:
             )
 
 
+def project_problems(project: dict[str, Any]) -> Iterator[Problem]:
+    """Problems of the project's own table."""
+    name = project.get("name")
+    if isinstance(name, str) and name.lower().startswith(("aws", "ssm")):
+        # The watermark is the parameter /<project>/…, and PutParameter refuses these.
+        yield (
+            ("name",),
+            f"{name!r} starts with aws or ssm, which AWS keeps for itself",
+            "choose another name",
+        )
+
+
 def name_problems(name: str, environment: str) -> Iterator[Problem]:
     """Names that are too long for what is made of them."""
     stack = f"{name}-{environment}"

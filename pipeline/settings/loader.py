@@ -215,6 +215,7 @@ def _content_errors(merged: dict[str, Merged], name: str, environment: str) -> l
         ),
         *(("pipeline", problem) for problem in combinations.pipeline_problems(merged["pipeline"].data)),
         *(("environment", problem) for problem in combinations.name_problems(name, environment)),
+        *(("project", problem) for problem in combinations.project_problems(merged["project"].data)),
     ]
     for part, (key, what, hint) in found:
         errors.append(SettingsError(what, where=merged[part].place(key).where, hint=hint))

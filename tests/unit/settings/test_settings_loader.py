@@ -184,6 +184,7 @@ def test_all_errors_come_at_once_each_with_place_and_what_is_allowed(tmp_path: P
             "enabled = true needs slack_secret",
         ),
         ('team = "ml"', '"aws:team" = "ml"', "reserved by AWS"),
+        ('name = "shop"', 'name = "aws-shop"', "starts with aws or ssm"),
         ('region = "eu-west-1"', 'region = "Ireland"', "must match pattern"),
         ('name = "shop"', 'name = "shop"\ndefault_environment = "test"', "not an environment of this file"),
         ("[project]", "[projekt]\n[project]", "did you mean 'project'"),
