@@ -187,9 +187,8 @@ def _create(
         clients.cloudformation.create_change_set(**request)
     except ClientError as error:
         if code(error) == "AlreadyExistsException":
-            found = _found(clients, action.stack_name, name)
-            if found is not None:
-                return found
+            if _usable(clients, action.stack_name, name):
+                return _ready(clients, action.stack_name, name)
             _forget(clients, action.stack_name, name)
             clients.cloudformation.create_change_set(**request)
         elif code(error) == "ValidationError" and "IN_PROGRESS" in message(error):
@@ -201,12 +200,14 @@ def _create(
     return _ready(clients, action.stack_name, name)
 
 
-def _found(clients: Clients, stack_name: str, name: str) -> dict[str, Any] | None:
-    """A change set of that name from an earlier, interrupted apply, if it still can be executed."""
-    found: dict[str, Any] = clients.cloudformation.describe_change_set(
-        StackName=stack_name, ChangeSetName=name
+def _usable(clients: Clients, stack_name: str, name: str) -> bool:
+    """Whether the change set of that name, from an interrupted apply or another one, can be executed."""
+    found = clients.cloudformation.describe_change_set(StackName=stack_name, ChangeSetName=name)
+    if found["ExecutionStatus"] == "EXECUTE_IN_PROGRESS":
+        raise BusyError("the same change is being executed")
+    return (
+        found["Status"] in {"CREATE_PENDING", "CREATE_IN_PROGRESS"} or found["ExecutionStatus"] == "AVAILABLE"
     )
-    return found if found["ExecutionStatus"] == "AVAILABLE" else None
 
 
 def _ready(clients: Clients, stack_name: str, name: str) -> dict[str, Any] | None:

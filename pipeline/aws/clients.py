@@ -107,10 +107,12 @@ class Clients:
     def _make(self, service: str) -> Any:
         from botocore.config import Config
 
-        # One prediction may take SageMaker's whole minute, and is not ours to repeat.
+        # One prediction may take SageMaker's whole minute, and is not ours to repeat. STS is the first to be
+        # asked: an endpoint that is not there should be told soon.
         runtime = service == "sagemaker-runtime"
+        attempts = {"sagemaker-runtime": 1, "sts": 2}.get(service, 4)
         config = Config(
-            retries={"mode": "standard", "total_max_attempts": 1 if runtime else 4},
+            retries={"mode": "standard", "total_max_attempts": attempts},
             user_agent_extra=f"gitops-ml-pipeline/{__version__}",
             connect_timeout=10,
             read_timeout=70 if runtime else 60,

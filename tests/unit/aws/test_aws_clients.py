@@ -1,0 +1,149 @@
+"""Making clients: what a user reads when AWS cannot be reached or refuses."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
+
+from pipeline.aws import Clients, Credentials, Target, clients, connect
+from pipeline.aws.errors import as_target_error, told
+from pipeline.errors import TargetError
+
+TARGET = Target("aws", None, "eu-west-1", "111111111111", Credentials("AKIAIOSFODNN7EXAMPLE", "secret"))
+
+
+@pytest.fixture(autouse=True)
+def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No credentials and no files of whoever runs the tests."""
+    import os
+
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture
+def sts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
+    """A session whose STS answers what the test says, and which makes nothing else."""
+    client = boto3.client(
+        "sts",
+        region_name="eu-west-1",
+        aws_access_key_id="a",
+        aws_secret_access_key="b",
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+
+    class Session:
+        def client(self, service: str, **_: Any) -> Any:
+            assert service == "sts"
+            return client
+
+    monkeypatch.setattr(clients, "_session", lambda _: Session())
+    with Stubber(client) as stubber:
+        yield stubber
+        stubber.assert_no_pending_responses()
+
+
+def identity(account: str) -> dict[str, str]:
+    return {"Account": account, "Arn": f"arn:aws:iam::{account}:user/me", "UserId": "U"}
+
+
+def test_the_right_account_is_let_in_after_one_question(sts: Stubber) -> None:
+    sts.add_response("get_caller_identity", identity("111111111111"))
+    assert connect(TARGET).account == "111111111111"
+
+
+def test_another_account_is_refused_before_anything_happens(sts: Stubber) -> None:
+    sts.add_response("get_caller_identity", identity("999999999999"))
+    with pytest.raises(TargetError, match=r"999999999999.*111111111111") as caught:
+        connect(TARGET)
+    assert "user/me" in caught.value.where
+    assert "AWS_PROFILE" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "says", "hint"),
+    [
+        ("ExpiredToken", 403, "expired", "sso login"),
+        ("InvalidClientTokenId", 403, "refused", "AWS_PROFILE"),
+        ("SignatureDoesNotMatch", 403, "refused", "AWS_PROFILE"),
+        ("AccessDenied", 403, "permission denied: no way", "role"),
+        ("Throttling", 400, "throttled", "again"),
+        ("InternalFailure", 500, "InternalFailure: no way", ""),
+    ],
+)
+def test_each_refusal_has_its_own_words(sts: Stubber, code: str, status: int, says: str, hint: str) -> None:
+    sts.add_client_error("get_caller_identity", code, "no way", status)
+    with pytest.raises(TargetError, match=says) as caught:
+        connect(TARGET)
+    assert hint in caught.value.hint
+    assert "GetCallerIdentity" in caught.value.where
+
+
+def test_no_credentials_are_told_with_what_to_do() -> None:
+    with pytest.raises(TargetError, match="no usable AWS credentials") as caught:
+        connect(Target("aws", None, "eu-west-1", "111111111111"))
+    assert "sso login" in caught.value.hint
+
+
+def test_an_endpoint_that_does_not_answer_is_told() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    target = Target(
+        "local", f"http://127.0.0.1:{port}", "eu-west-1", "111111111111", Credentials("1" * 12, "x")
+    )
+    with pytest.raises(TargetError, match="does not answer") as caught:
+        connect(target)
+    assert "local status" in caught.value.hint
+
+
+def test_explicit_credentials_want_nothing_of_a_profile_that_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nowhere")
+    found = clients._session(TARGET).get_credentials()
+    assert found.access_key == "AKIAIOSFODNN7EXAMPLE"
+    with pytest.raises(TargetError, match="nowhere"), told("aws"):
+        connect(Target("aws", None, "eu-west-1", "111111111111"))
+
+
+def test_clients_are_made_once_with_retries_and_our_name() -> None:
+    made = Clients(TARGET, clients._session(TARGET))
+    assert made.s3 is made.s3
+    assert made.lambda_.meta.service_model.service_name == "lambda"
+    config = made.stepfunctions.meta.config
+    assert config.retries["mode"] == "standard"
+    assert config.retries["total_max_attempts"] == 4
+    assert "gitops-ml-pipeline/" in config.user_agent
+    assert made.sagemaker_runtime.meta.config.retries["total_max_attempts"] == 1
+    with pytest.raises(AttributeError, match="no AWS client named ec2"):
+        _ = made.ec2
+
+
+def test_secrets_stay_out_of_what_is_printed() -> None:
+    assert "secret" not in repr(TARGET).replace("secret_access_key", "")
+
+
+def test_an_error_of_ours_or_of_the_program_is_not_dressed_up() -> None:
+    assert as_target_error(ValueError("x")) is None
+    with pytest.raises(ValueError, match="x"), told():
+        raise ValueError("x")
+
+
+def test_a_name_that_a_service_refuses_keeps_its_message() -> None:
+    error = ClientError({"Error": {"Code": "ValidationError", "Message": "bad name"}}, "CreateChangeSet")
+    known = as_target_error(error, "aws")
+    assert known is not None
+    assert str(known) == "target aws, CreateChangeSet: ValidationError: bad name"

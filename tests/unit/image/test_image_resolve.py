@@ -1,0 +1,69 @@
+"""From a folder's tag to the digest that the registry tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from pipeline.aws import Clients, Target
+from pipeline.errors import ApplyError, TargetError
+from pipeline.image import resolve
+
+DIGEST = "sha256:" + "a" * 64
+ASKED = {"repositoryName": "ml/iris", "imageIds": [{"imageTag": "src-0123456789abcdef"}]}
+
+
+@pytest.fixture
+def ecr() -> Iterator[tuple[Stubber, Clients]]:
+    clients = Clients(Target("aws", None, "eu-west-1", "111111111111"), None)
+    client: Any = boto3.client(
+        "ecr", region_name="eu-west-1", aws_access_key_id="a", aws_secret_access_key="b"
+    )
+    clients.__dict__["ecr"] = client
+    with Stubber(client) as stubber:
+        yield stubber, clients
+
+
+@pytest.fixture
+def wanted(tmp_path: Path) -> resolve.ImageSource:
+    return resolve.ImageSource(tmp_path / "iris", "ml/iris", "src-0123456789abcdef")
+
+
+def test_the_image_is_named_by_digest_never_by_tag(
+    ecr: tuple[Stubber, Clients], wanted: resolve.ImageSource
+) -> None:
+    stubber, clients = ecr
+    stubber.add_response("describe_images", {"imageDetails": [{"imageDigest": DIGEST}]}, ASKED)
+    found = resolve.require(clients, wanted)
+    assert found.uri == f"111111111111.dkr.ecr.eu-west-1.amazonaws.com/ml/iris@{DIGEST}"
+
+
+@pytest.mark.parametrize("code", ["ImageNotFoundException", "RepositoryNotFoundException"])
+def test_a_missing_image_is_an_error_that_says_how_to_make_it(
+    ecr: tuple[Stubber, Clients], wanted: resolve.ImageSource, code: str
+) -> None:
+    stubber, clients = ecr
+    stubber.add_client_error("describe_images", code, "gone")
+    assert resolve.lookup(clients, wanted) is None
+    stubber.add_client_error("describe_images", code, "gone")
+    with pytest.raises(ApplyError, match="no image ml/iris:src-0123456789abcdef") as caught:
+        resolve.require(clients, wanted)
+    assert "docker build" in caught.value.hint
+    assert (
+        "docker push 111111111111.dkr.ecr.eu-west-1.amazonaws.com/ml/iris:src-0123456789abcdef"
+        in caught.value.hint
+    )
+
+
+def test_a_denied_look_is_not_taken_for_a_missing_image(
+    ecr: tuple[Stubber, Clients], wanted: resolve.ImageSource
+) -> None:
+    stubber, clients = ecr
+    stubber.add_client_error("describe_images", "AccessDeniedException", "no")
+    with pytest.raises(TargetError, match="permission denied"):
+        resolve.lookup(clients, wanted)
