@@ -15,7 +15,15 @@ from collections.abc import Callable
 from typing import Any
 
 from pipeline.local.sagemaker import model, model_data, routes, shifting, telemetry
-from pipeline.local.sagemaker.fleet import Abandoned, Fleet, Instance, StartFailed, drain, end_all
+from pipeline.local.sagemaker.fleet import (
+    Abandoned,
+    Fleet,
+    Instance,
+    StartFailed,
+    drain,
+    end_all,
+    forget_data,
+)
 from pipeline.local.sagemaker.routes import Key, Route
 from pipeline.local.sagemaker.store import Record, Scope, store
 from pipeline.local.sagemaker.transitions import advance
@@ -173,8 +181,11 @@ def _create(scope: Scope, name: str) -> None:
 def _restore(scope: Scope, name: str) -> None:
     """Bring back what served. It is tried until it works: on AWS, too, the service replaces instances."""
     attempt = 0
+    first = _record(scope, name)
     while True:
         record = _record(scope, name)
+        if record["CreationTime"] != first["CreationTime"]:
+            return  # deleted meanwhile, and another made under its name
         try:
             fleet = _bring_up(scope, name, record["Fleet"])
             break
@@ -213,6 +224,10 @@ def _update(scope: Scope, name: str) -> None:
             _retire(green, green.instances())
         _settle(scope, name, "InService", FailureReason=str(error))
         return
+    except Abandoned:
+        if green is not None:
+            green.end(grace=3.0)
+        raise
     finally:
         if green is not None:
             _starting.discard(green)
@@ -261,6 +276,7 @@ def _delete(scope: Scope, name: str) -> None:
     fleet = _live.pop(key, None)
     if fleet is not None:
         _retire(fleet, fleet.instances())
+    forget_data(scope, name)
     store.delete(scope, KIND, name)
 
 

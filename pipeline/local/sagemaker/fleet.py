@@ -204,9 +204,7 @@ class Fleet:
         return self._ending.is_set()
 
     def _folder(self) -> Path:
-        scope = self.scope
-        base = Path(context.state_dir()) / "hosting" / scope.account / scope.region
-        return base / self.endpoint / self.spec["Id"]
+        return _data(self.scope, self.endpoint) / self.spec["Id"]
 
     def _model_folder(self, variant: dict[str, Any]) -> Path:
         return self._folder() / variant["VariantName"] / "model"
@@ -274,6 +272,15 @@ class Fleet:
             f"The primary container for production variant {variant['VariantName']} did not pass the ping "
             "health check. Please check CloudWatch logs for this endpoint."
         )
+
+
+def _data(scope: Scope, endpoint: str) -> Path:
+    return Path(context.state_dir()) / "hosting" / scope.account / scope.region / endpoint
+
+
+def forget_data(scope: Scope, endpoint: str) -> None:
+    """Remove all unpacked models of an endpoint."""
+    shutil.rmtree(_data(scope, endpoint), ignore_errors=True)
 
 
 def drain(instances: list[Instance]) -> None:

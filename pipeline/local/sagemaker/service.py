@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import importlib
-import importlib.util
 import json
 import logging
 import re
@@ -95,11 +94,7 @@ def _resources_by_name(name: str) -> access.Resources:
 
 def load() -> list[ModuleType]:
     """The resource modules, imported (which registers their operations)."""
-    return [
-        importlib.import_module(f"{_PACKAGE}.{name}")
-        for name in MODULES
-        if importlib.util.find_spec(f"{_PACKAGE}.{name}")
-    ]
+    return [importlib.import_module(f"{_PACKAGE}.{name}") for name in MODULES]
 
 
 def supported() -> frozenset[str]:

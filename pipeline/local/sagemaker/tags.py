@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from pipeline.local.sagemaker.errors import ResourceLimitExceeded, ValidationException
 from pipeline.local.sagemaker.listing import page
-from pipeline.local.sagemaker.service import operation
+from pipeline.local.sagemaker.service import current_scope, operation
 from pipeline.local.sagemaker.store import Record, Scope, store
 
 LIMIT = 50
@@ -36,6 +37,26 @@ def checked(tags: list[dict[str, str]]) -> list[dict[str, str]]:
     return tags
 
 
+def on_start() -> None:
+    """Let MiniStack's policy evaluation (aws:ResourceTag) and its tagging API see SageMaker's tags."""
+    from ministack.services import tagging
+
+    tagging._RESOURCE_TAG_COLLECTORS["sagemaker"] = _collect
+    tagging._COLLECTORS["sagemaker"] = _collect
+
+
+def _collect() -> Iterator[tuple[str, list[dict[str, str]]]]:
+    """ARN and tags of all resources of the current request's account and region."""
+    scope = current_scope()
+    for kind in KINDS:
+        for record in store.list(scope, kind):
+            yield record[_arn_member(kind)], record.get("Tags") or []
+
+
+def _arn_member(kind: str) -> str:
+    return "".join(part.title() for part in kind.split("-")) + "Arn"
+
+
 def _own(request: dict[str, Any], scope: Scope) -> list[str]:  # noqa: ARG001
     return [request["ResourceArn"]]
 
@@ -50,7 +71,7 @@ def _find(scope: Scope, arn: str) -> tuple[str, str, Record]:
         raise ValidationException(f"ARN should be scoped to correct region: {scope.region}")
     if parts[4] != scope.account:
         raise ValidationException(f"ARN should be scoped to correct account: {scope.account}")
-    member = "".join(part.title() for part in kind.split("-")) + "Arn"
+    member = _arn_member(kind)
     for name, record in store.items(scope, kind):
         if record.get(member) == arn:
             return kind, name, record

@@ -119,7 +119,8 @@ class Host:
         """An endpoint in service with these models."""
         self.config(f"{name}-config", *models, **more)
         self.sm.create_endpoint(EndpointName=name, EndpointConfigName=f"{name}-config")
-        assert self.settled(name)["EndpointStatus"] == "InService"
+        described = self.settled(name)
+        assert described["EndpointStatus"] == "InService", described
         return name
 
     def settled(self, name: str, seconds: float = 60) -> dict[str, Any]:
@@ -194,7 +195,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     program.write_text(SERVE, encoding="utf-8")
     program.chmod(0o755)
     # A container that never becomes healthy is given up after seconds, not minutes.
-    os.environ["PIPELINE_LOCAL_PING_SECONDS"] = "4"
+    os.environ["PIPELINE_LOCAL_PING_SECONDS"] = "6"
     try:
         made = Host(root, ensure_up(root))
         made.client("s3").create_bucket(

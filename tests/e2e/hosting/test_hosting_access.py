@@ -94,3 +94,26 @@ def test_the_execution_role_must_reach_image_and_data(host: Host) -> None:
     assert f"Requested image {host.image} not found." in create(no_image)
     missing = f"s3://{BUCKET}/none/model.tar.gz"
     assert create(host.role, ModelDataUrl=missing) == f"Could not find model data at {missing}."
+
+
+def test_policies_may_speak_of_tags(host: Host) -> None:
+    mine = {"Condition": {"StringEquals": {"aws:ResourceTag/owner": "me"}}}
+    asks = {"Condition": {"StringEquals": {"aws:RequestTag/owner": "me"}}}
+    role = host.make_role(
+        "by-tag",
+        None,
+        statement("sagemaker:DescribeModelPackageGroup", "sagemaker:DeleteModelPackageGroup", **mine),
+        statement("sagemaker:CreateModelPackageGroup", "sagemaker:AddTags", **asks),
+    )
+    client = host.client("sagemaker", host.assume(role))
+    denied(client.create_model_package_group, ModelPackageGroupName="mine")
+    denied(
+        client.create_model_package_group,
+        ModelPackageGroupName="mine",
+        Tags=[{"Key": "owner", "Value": "you"}],
+    )
+    client.create_model_package_group(ModelPackageGroupName="mine", Tags=[{"Key": "owner", "Value": "me"}])
+    client.describe_model_package_group(ModelPackageGroupName="mine")
+    host.sm.create_model_package_group(ModelPackageGroupName="theirs")
+    denied(client.describe_model_package_group, ModelPackageGroupName="theirs")
+    client.delete_model_package_group(ModelPackageGroupName="mine")
