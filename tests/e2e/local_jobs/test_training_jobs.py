@@ -287,10 +287,47 @@ def test_the_role_decides_what_a_job_may_do(jobs: Jobs) -> None:
     quiet = jobs.make_role("no-logs", *ALLOWED[:2], {"Effect": "Allow", "Action": "ecr:*", "Resource": "*"})
     name = jobs.train("print('unheard')", RoleArn=quiet)
     assert jobs.trained(name)["TrainingJobStatus"] == "Completed"
+    jobs.trained(jobs.train("print('heard')"))  # now there is a group
     streams = jobs.client("logs").describe_log_streams(
         logGroupName="/aws/sagemaker/TrainingJobs", logStreamNamePrefix=name
     )
     assert streams["logStreams"] == []
+
+
+def test_a_role_without_a_wildcard_is_enough(jobs: Jobs) -> None:
+    """Least privilege as the service authorization reference has it: streams, and metrics by namespace."""
+    account, group = jobs.role.split(":")[4], "/aws/sagemaker/TrainingJobs"
+    logs = f"arn:aws:logs:eu-west-1:{account}:log-group:{group}"
+
+    def allow(action: Any, resource: str, condition: Any = None) -> dict[str, Any]:
+        statement = {"Effect": "Allow", "Action": action, "Resource": resource}
+        return statement | ({"Condition": condition} if condition else {})
+
+    listing = {"StringLike": {"s3:prefix": ["least/train/*"]}}
+    pull = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+    role = jobs.make_role(
+        "least",
+        allow("s3:GetObject", f"arn:aws:s3:::{BUCKET}/least/train/*"),
+        allow("s3:PutObject", f"arn:aws:s3:::{BUCKET}/out/*"),
+        allow("s3:ListBucket", f"arn:aws:s3:::{BUCKET}", listing),
+        allow(pull, f"arn:aws:ecr:eu-west-1:{account}:repository/ml/tiny"),
+        allow("ecr:GetAuthorizationToken", "*"),
+        allow(["logs:CreateLogGroup", "logs:DescribeLogStreams"], logs),
+        allow(["logs:CreateLogStream", "logs:PutLogEvents"], f"{logs}:log-stream:*"),
+        allow("cloudwatch:PutMetricData", "*", {"StringEquals": {"cloudwatch:namespace": group}}),
+    )
+    jobs.put("least/train/a.csv", "1")
+    name = jobs.train(
+        "print('acc=0.5;'); (ML/'model/m').write_text('x')",
+        RoleArn=role,
+        algorithm={"MetricDefinitions": [{"Name": "acc", "Regex": "acc=(.*?);"}]},
+        InputDataConfig=[jobs.channel("train", f"s3://{BUCKET}/least/train/")],
+    )
+    done = jobs.trained(name)
+    assert done["TrainingJobStatus"] == "Completed", done.get("FailureReason")
+    assert jobs.logged(name) == ["acc=0.5;"]
+    metrics = jobs.client("cloudwatch").list_metrics(Dimensions=[{"Name": "TrainingJobName", "Value": name}])
+    assert [each["MetricName"] for each in metrics["Metrics"]] == ["acc"]
 
 
 def test_the_program_acts_as_the_role(jobs: Jobs) -> None:

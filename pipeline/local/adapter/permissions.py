@@ -1,0 +1,64 @@
+"""Seam: what MiniStack weighs policies against. Log streams by their own ARN, metrics by their namespace.
+
+The service authorization reference has CreateLogStream, DeleteLogStream, GetLogEvents and PutLogEvents on
+`log-group:<group>:log-stream:<stream>`, and PutMetricData under the condition key cloudwatch:namespace.
+MiniStack weighs the former on the group and knows not the latter, so least-privilege roles would be denied.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import parse_qs
+
+from ministack.core import iam_actions
+
+_ON_STREAMS = frozenset({"CreateLogStream", "DeleteLogStream", "GetLogEvents", "PutLogEvents"})
+_PUT_METRIC = "cloudwatch:PutMetricData"
+
+
+def install() -> None:
+    """Refine the resource and the condition keys of a request."""
+    resource, context = iam_actions.extract_resource_arn, iam_actions.request_tag_context
+
+    def refined_resource(
+        service: str, method: str, path: str, headers: dict, body: bytes, *more: Any, **named: Any
+    ) -> str:
+        arn: str = resource(service, method, path, headers, body, *more, **named)
+        action = headers.get("x-amz-target", "").rpartition(".")[2]
+        if service == "logs" and action in _ON_STREAMS and ":log-group:" in arn:
+            stream = _json(body).get("logStreamName")
+            if isinstance(stream, str):
+                return f"{arn}:log-stream:{stream}"
+        return arn
+
+    def refined_context(service: str, iam_action: str, body: bytes, params: dict) -> dict:
+        found: dict = context(service, iam_action, body, params)
+        if iam_action == _PUT_METRIC:
+            namespace = _namespace(body, params)
+            if namespace:
+                return {**found, "cloudwatch:namespace": namespace}
+        return found
+
+    iam_actions.extract_resource_arn = refined_resource
+    iam_actions.request_tag_context = refined_context
+
+
+def _namespace(body: bytes, params: dict) -> str | None:
+    """PutMetricData's namespace, as JSON or as a form: the protocols in which MiniStack reads it."""
+    given = params.get("Namespace")
+    if given:
+        return str(given[0] if isinstance(given, list) else given)
+    decoded = _json(body)
+    if "Namespace" in decoded:
+        return str(decoded["Namespace"])
+    form = parse_qs(body.decode("utf-8", "replace")).get("Namespace")
+    return form[0] if form else None
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(body or b"{}")
+    except (ValueError, UnicodeDecodeError):
+        return {}
+    return found if isinstance(found, dict) else {}
