@@ -119,11 +119,7 @@ class Saver:
                 return
             time.sleep(DEBOUNCE_SECONDS)
             began = time.thread_time()
-            try:
-                again = self._pass()
-            except Exception:
-                logger.exception("saving failed; trying again at the next change")
-                again = False
+            again = self._pass()
             rest = (time.thread_time() - began) * (1 / _SHARE - 1)
             time.sleep(min(max(0.0, rest - DEBOUNCE_SECONDS), _LONGEST_REST_SECONDS))
             if again:
@@ -140,7 +136,11 @@ class Saver:
             if everything:
                 keys = set(stores)
             for key in sorted((keys | busy) & set(stores)):
-                self._save(key, stores[key])
+                try:
+                    self._save(key, stores[key])
+                except Exception:
+                    # The other stores are not to suffer; this one is tried again when it changes.
+                    logger.exception("saving %s failed", key)
             with self._lock:
                 self._dirty |= busy
                 return bool(self._dirty) or self._everything

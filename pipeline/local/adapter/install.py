@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
@@ -16,7 +17,19 @@ from ministack import app
 from ministack.core import iam_evaluator as evaluator
 
 from pipeline.local import context, ecr
-from pipeline.local.adapter import images, imports, lambdas, registry, routing, state, templates
+from pipeline.local.adapter import (
+    alarms,
+    executions,
+    images,
+    imports,
+    lambdas,
+    permissions,
+    registry,
+    routing,
+    schedules,
+    state,
+    templates,
+)
 from pipeline.local.lifecycle import HEALTH_PATH
 
 logger = logging.getLogger("pipeline.local")
@@ -53,22 +66,36 @@ def install() -> Application:
     registry.register_service("sagemaker", sagemaker, target_prefixes=("SageMaker.",))
     registry.register_service(routing.RUNTIME, sagemaker, host_patterns=(r"runtime\.sagemaker\.",))
     imports.after("ministack.services.stepfunctions", lambda it: importlib.import_module(_STATES).install(it))
+    imports.after("ministack.services.stepfunctions", lambda it: executions.install(it, reported))
+    imports.after("ministack.services.cloudwatch", alarms.install)
+    imports.after("ministack.services.eventbridge", schedules.install)
+    imports.after("ministack.services.scheduler", schedules.install_pace)
     imports.after("ministack.services.lambda_svc", lambdas.install)
     imports.after(f"{_CLOUDFORMATION}.provisioners", lambda it: _types().install(it))
     imports.after(f"{_CLOUDFORMATION}.stacks", lambda it: _types().install_worker_threads(it))
     imports.after(f"{_CLOUDFORMATION}.engine", templates.install)
     images.install()
+    permissions.install()
     saver = state.install()
+    stopped = threading.Event()
+
+    def reported() -> None:
+        saver.touch(state.LOGS, state.METRICS)
 
     def on_start() -> None:
         saver.start()
+        threading.Thread(target=alarms.watch, args=(stopped, reported), name="alarms", daemon=True).start()
         saver.touch()
         _call("on_start")
         importlib.import_module("ministack.services.cloudformation")
         if "ministack.services.ecr" in sys.modules:
             ecr.remove_unreferenced()
 
-    return Application(asgi=_guarded(app.app), on_start=on_start, on_stop=lambda: _call("on_stop"))
+    def on_stop() -> None:
+        stopped.set()
+        _call("on_stop")
+
+    return Application(asgi=_guarded(app.app), on_start=on_start, on_stop=on_stop)
 
 
 def _types() -> ModuleType:

@@ -19,6 +19,7 @@ from pipeline.local.persistence import Item, Saver, Store, read_items
 EXECUTIONS = "stepfunctions"
 LOGS = "cloudwatch_logs"
 STACKS = "cloudformation"
+METRICS = "cloudwatch"
 
 # Services that write into others' stores within one request of theirs; the names are persistence keys.
 _ALSO_WRITES = {
