@@ -9,12 +9,10 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import time
-import uuid
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.local.sagemaker import model, model_data, routes, shifting, telemetry
+from pipeline.local.sagemaker import blueprint, health, routes, shifting, telemetry
 from pipeline.local.sagemaker.fleet import (
     Abandoned,
     Fleet,
@@ -31,47 +29,12 @@ from pipeline.local.sagemaker.transitions import advance
 log = logging.getLogger(__name__)
 
 KIND = "endpoint"
-# AWS pings a container every five seconds; this many misses in a row and it is replaced.
-_PING_PERIOD = 5.0
-_PING_MISSES = 3
 _RETRY = (2.0, 5.0, 15.0, 60.0)
 
 _live: dict[Key, Fleet] = {}
 _starting: set[Fleet] = set()
 _lock = threading.Lock()
 _stopping = threading.Event()
-_poke = threading.Event()
-_supervisor: threading.Thread | None = None
-
-
-def plan(scope: Scope, config: Record, desired: dict[str, dict[str, Any]] | None = None) -> dict[str, Any]:
-    """A fleet's plan: the configuration with its models as they are now.
-
-    Args:
-        desired: variant name -> Weight and Count to keep from the running fleet.
-    """
-    variants = []
-    for given in config["ProductionVariants"]:
-        hosted = model.find(scope, given["ModelName"])
-        variant = {
-            "VariantName": given["VariantName"],
-            "Weight": given.get("InitialVariantWeight", 1.0),
-            "Count": given["InitialInstanceCount"],
-            "InstanceType": given["InstanceType"],
-            "HealthSeconds": given.get("ContainerStartupHealthCheckTimeoutInSeconds"),
-            "Model": {
-                "ModelName": hosted["ModelName"],
-                "RoleArn": hosted["ExecutionRoleArn"],
-                "Isolated": hosted["EnableNetworkIsolation"],
-                **hosted["Resolved"],
-            },
-        }
-        variants.append(variant | (desired or {}).get(given["VariantName"], {}))
-    return {
-        "Id": uuid.uuid4().hex[:12],
-        "EndpointConfigName": config["EndpointConfigName"],
-        "Variants": variants,
-    }
 
 
 def live(key: Key) -> Fleet | None:
@@ -208,7 +171,7 @@ def _update(scope: Scope, name: str) -> None:
     blue = _live[key]
     green: Fleet | None = None
     try:
-        steps_of = shifting.plan(record.get("PendingConfig"), _size(record["Pending"]))
+        steps_of = shifting.plan(record.get("PendingConfig"), blueprint.size(record["Pending"]))
         green = _bring_up(scope, name, record["Pending"])
         for share, status in shifting.steps(steps_of, scope, _stopping):
             _shift(key, blue, green, share)
@@ -290,25 +253,9 @@ def _record(scope: Scope, name: str) -> Record:
     return record
 
 
-def _size(spec: dict[str, Any]) -> int:
-    return sum(variant["Count"] for variant in spec["Variants"])
-
-
 def _bring_up(scope: Scope, name: str, spec: dict[str, Any]) -> Fleet:
     """A healthy fleet of the plan, with its images resolved. Raises StartFailed, Abandoned."""
-    for variant in spec["Variants"]:
-        hosted = variant["Model"]
-        if "ResolvedImage" in hosted:
-            continue
-        try:
-            hosted["ResolvedImage"] = model_data.resolve_image(scope, hosted["RoleArn"], hosted["Image"])
-            hosted["ResolutionTime"] = time.time()
-        except model_data.Unavailable:
-            raise StartFailed(
-                "Please make sure all images included in the model for the production variant "
-                f"{variant['VariantName']} exist, and that the execution role used to create the model has "
-                "permissions to access them."
-            ) from None
+    blueprint.resolve_images(scope, spec)
     ceiling = float(os.environ.get("PIPELINE_LOCAL_PING_SECONDS") or 0) or None
     fleet = Fleet(scope, name, spec, ceiling)
     with _lock:
@@ -335,7 +282,7 @@ def _serve(scope: Scope, name: str, fleet: Fleet) -> None:
             raise Abandoned
         _live[key] = fleet
         routes.publish(key, Route([fleet.route()]))
-    _supervise()
+    health.supervise(lambda: list(_live.values()), _stopping)
 
 
 def _shift(key: Key, blue: Fleet, green: Fleet, share: float) -> None:
@@ -364,43 +311,3 @@ def _settle(scope: Scope, name: str, status: str, **members: Any) -> None:
                 record.pop(member, None)
             else:
                 record[member] = value[:1024] if member == "FailureReason" else value
-
-
-# --- health ---------------------------------------------------------------------------------------
-
-
-def poke() -> None:
-    """A process did not answer: look at once (called from the event loop)."""
-    _poke.set()
-
-
-def _supervise() -> None:
-    global _supervisor
-    with _lock:
-        if _supervisor is None or not _supervisor.is_alive():
-            _supervisor = threading.Thread(target=_watch, name="endpoint-health", daemon=True)
-            _supervisor.start()
-
-
-def _watch() -> None:
-    misses: dict[Instance, int] = {}
-    while not _stopping.is_set():
-        poked = _poke.wait(_PING_PERIOD)
-        if poked:
-            time.sleep(0.1)  # its connections break a moment before the process is gone
-        _poke.clear()
-        for fleet in list(_live.values()):
-            for instance in fleet.instances():
-                if instance.restarting or fleet.ending or not instance.backend.port:
-                    continue
-                if instance.alive():
-                    if poked:
-                        continue
-                    misses[instance] = 0 if instance.ping() else misses.get(instance, 0) + 1
-                    if misses[instance] < _PING_MISSES:
-                        continue
-                misses.pop(instance, None)
-                instance.restarting = True
-                threading.Thread(
-                    target=fleet.restart, args=(instance,), name="restart-instance", daemon=True
-                ).start()

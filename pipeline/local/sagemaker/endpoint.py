@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from pipeline.local.sagemaker import deployment, endpoint_config, shifting
+from pipeline.local.sagemaker import blueprint, deployment, endpoint_config, shifting
 from pipeline.local.sagemaker.errors import NotSupported, ResourceLimitExceeded, ValidationException
 from pipeline.local.sagemaker.listing import select
 from pipeline.local.sagemaker.service import operation
@@ -52,7 +52,7 @@ def create_endpoint(request: dict[str, Any], scope: Scope) -> dict[str, Any]:
     taken = f'Cannot create already existing endpoint "{arn}".'
     if store.get(scope, KIND, name) is not None:
         raise ValidationException(taken)
-    fleet = deployment.plan(scope, config)
+    fleet = blueprint.plan(scope, config)
     shifting.plan(request.get("DeploymentConfig"), _instances(fleet))
     now = time.time()
     record = {
@@ -83,7 +83,7 @@ def update_endpoint(request: dict[str, Any], scope: Scope) -> dict[str, Any]:
             "Cannot update endpoint with the currently in use endpoint configuration "
             f'"{config["EndpointConfigName"]}".'
         )
-    fleet = deployment.plan(scope, config, _retained(request, record))
+    fleet = blueprint.plan(scope, config, _retained(request, record))
     deploy = request.get("DeploymentConfig")
     if request.get("RetainDeploymentConfig"):
         deploy = deploy or record.get("LastDeploymentConfig")
@@ -233,10 +233,10 @@ def _retained(request: dict[str, Any], record: Record) -> dict[str, dict[str, An
 
 
 def _instances(fleet: dict[str, Any]) -> int:
-    total = sum(variant["Count"] for variant in fleet["Variants"])
+    total = blueprint.size(fleet)
     if total > INSTANCES:
         raise ResourceLimitExceeded(
             f"The account-level service limit 'Number of instances for an endpoint' is {INSTANCES} Instances,"
             f" with current utilization of 0 Instances and a request delta of {total} Instances."
         )
-    return int(total)
+    return total

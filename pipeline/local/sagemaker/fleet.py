@@ -101,7 +101,7 @@ class Fleet:
     Args:
         scope: of the endpoint.
         endpoint: its name.
-        spec: the deployment as kept in the endpoint's record (see `deployment.plan`).
+        spec: the deployment as kept in the endpoint's record (see `blueprint.plan`).
         ceiling: upper bound of the wait for /ping in seconds, None for AWS's.
     """
 

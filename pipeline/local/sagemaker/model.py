@@ -118,11 +118,11 @@ def _container(request: dict[str, Any], scope: Scope) -> dict[str, Any]:
 
 
 def _from_package(container: dict[str, Any], scope: Scope) -> dict[str, Any]:
-    from pipeline.local.sagemaker import model_package
+    from pipeline.local.sagemaker.model_package import find as find_package
 
     if container.get("Image") or container.get("ModelDataUrl"):
         raise ValidationException("Image and ModelDataUrl cannot be given together with ModelPackageName.")
-    package = model_package.find(scope, container["ModelPackageName"])
+    package = find_package(scope, container["ModelPackageName"])
     approval = package.get("ModelApprovalStatus", "Approved")
     if package.get("ModelPackageVersion") and approval != "Approved":
         raise ValidationException(

@@ -12,7 +12,7 @@ import time
 from typing import Any
 from urllib.parse import unquote
 
-from pipeline.local.sagemaker import deployment, routes, telemetry
+from pipeline.local.sagemaker import deployment, health, routes, telemetry
 from pipeline.local.sagemaker.backend import MAX_BODY, Answer, NoAnswer, TooLarge
 from pipeline.local.sagemaker.errors import AccessDeniedException, SageMakerError
 from pipeline.local.sagemaker.routes import VariantRoute
@@ -181,7 +181,7 @@ async def _ask(scope: Scope, name: str, variant: VariantRoute, head: bytes, body
                 LogStreamArn=_log_arn(scope, name),
             ) from None
         except NoAnswer as error:
-            deployment.poke()
+            health.poke()
             if not error.unsent:
                 break
             # Refused before a byte was sent: the process is gone, and another may take the request.
