@@ -17,9 +17,24 @@ from pipeline.check.rules import (  # importing registers
 _MODULES = (validators, definition, fields, resilience, template, permissions, secrets, jobs)
 
 
+# What the loader or the renderer refuses is told like a finding, so that it shows in every format.
+UNREADABLE = Rule(
+    "ML000",
+    "settings and definition can be read and rendered",
+    "https://toml.io/en/v1.0.0",
+    "error",
+    lambda _: iter(()),
+)
+
+
 def rules() -> list[Rule]:
-    """Every rule, ordered by id."""
+    """Every rule that looks at a rendered pipeline, ordered by id."""
     return [REGISTERED[id] for id in sorted(REGISTERED)]
+
+
+def listed() -> list[Rule]:
+    """Every id a finding may have."""
+    return [UNREADABLE, *rules()]
 
 
 def rules_page() -> str:
@@ -39,5 +54,5 @@ def rules_page() -> str:
         "| Rule | What holds when it is silent | Severity | Source |",
         "|---|---|---|---|",
     ]
-    lines += [f"| {r.id} | {r.reason} | {r.severity} | <{r.source}> |" for r in rules()]
+    lines += [f"| {r.id} | {r.reason} | {r.severity} | <{r.source}> |" for r in listed()]
     return "\n".join(lines) + "\n"

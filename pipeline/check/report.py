@@ -77,9 +77,9 @@ def _escape(text: str, *, property: bool = False) -> str:
 
 def sarif(results: Sequence[Result]) -> str:
     """SARIF 2.1.0, as code scanning takes it."""
-    from pipeline.check.registry import rules
+    from pipeline.check.registry import listed
 
-    known = rules()
+    known = listed()
     index = {rule.id: position for position, rule in enumerate(known)}
     return json.dumps(
         {

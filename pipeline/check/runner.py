@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tempfile
 import time
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.check.rule import Finding
 from pipeline.check.sources import Sources
 from pipeline.check.subject import Subject
-from pipeline.errors import SettingsError
+from pipeline.errors import ErrorGroup, PipelineError, SettingsError
 from pipeline.settings.loader import DEFINITIONS, PROJECT_FILE, SETTINGS_FILE
 
 if TYPE_CHECKING:
@@ -75,6 +76,29 @@ def check_account(settings: Settings) -> Result:
         template=account(settings),
     )
     return _remembered(subject, settings, [])
+
+
+def unreadable(root: Path, name: str, environment: str, error: PipelineError) -> Result:
+    """What the loader or the renderer refused, as findings."""
+    errors = error.errors if isinstance(error, ErrorGroup) else [error]
+    found = []
+    for each in errors:
+        place = re.match(r"(?P<file>[^:]+)(?::(?P<line>\d+))?(?:: (?P<key>.*))?$", each.where)
+        known = place is not None and (root / place["file"]).is_file()
+        found.append(
+            Finding(
+                rule="ML000",
+                severity="error",
+                place=(place["key"] if place and known else each.where) or "whole file",
+                message=each.what,
+                fix=each.hint or "see the reference of the settings",
+                file=place["file"] if place and known else (DEFINITIONS / name / "definition.py").as_posix(),
+                line=int(place["line"]) if place and known and place["line"] else None,
+                pipeline=name,
+                environment=environment,
+            )
+        )
+    return Result(name, environment, found, 0.0, False)
 
 
 def _remembered(subject: Subject, settings: Settings, ignore: list[str]) -> Result:

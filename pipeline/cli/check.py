@@ -35,42 +35,40 @@ def run(args: argparse.Namespace) -> int:
         return _list_rules(args.json or args.format == "json")
     from pipeline import settings as store
     from pipeline.check import report, runner
-    from pipeline.errors import ErrorGroup, PipelineError, SettingsError
+    from pipeline.errors import PipelineError, SettingsError
 
     root = store.find_root()
     names = args.names or store.names(root)
     if not names:
         raise SettingsError("no pipeline is defined", hint="make pipeline/definitions/NAME/settings.toml")
-    environments = store.environments(root) if args.all_environments else [args.environment]
+    known = store.environments(root)
+    environments = known if args.all_environments else [args.environment]
     results = []
-    failed: list[PipelineError] = []
     for environment in environments:
         for name in names:
+            if name not in store.names(root) or environment not in (None, *known):
+                store.load(root, name, environment)  # mistyped: refuses, naming those there are
             try:
                 settings = store.load(root, name, environment)
                 results.append(runner.check(settings))
                 if not args.names and name == names[-1]:
                     results.append(runner.check_account(settings))
-            except ErrorGroup as group:
-                failed += group.errors
             except PipelineError as error:
-                failed.append(error)
+                results.append(runner.unreadable(root, name, environment or "the default environment", error))
     shape = "json" if args.json else args.format
     writers = {"human": report.human, "json": report.as_json, "sarif": report.sarif, "github": report.github}
     text = writers[shape](results)
     if text:
         print(text)
-    if failed:
-        raise ErrorGroup(list({str(error): error for error in failed}.values()))
     errors, warnings = report.counts(results)
     return 2 if errors or (args.strict and warnings) else 0
 
 
 def _list_rules(json_wanted: bool) -> int:
-    from pipeline.check.registry import rules
+    from pipeline.check.registry import listed
     from pipeline.cli._output import print_json, table
 
-    known = rules()
+    known = listed()
     if json_wanted:
         keys = ("id", "severity", "reason", "source")
         print_json([{key: getattr(rule, key) for key in keys} for rule in known])

@@ -12,7 +12,7 @@ from pipeline.check.rule import Finding, Hit, Rule
 from pipeline.check.runner import Result
 from pipeline.check.sources import Sources
 from pipeline.check.subject import Subject
-from pipeline.errors import SettingsError
+from pipeline.errors import DefinitionError, ErrorGroup, SettingsError
 from pipeline.settings import load
 from pipeline.settings.model import Settings
 
@@ -90,6 +90,24 @@ def test_a_cache_file_cut_off_is_no_result(settings: Settings) -> None:
     assert not again.cached and again.findings == first.findings
 
 
+def test_what_cannot_be_read_is_told_like_a_finding(settings: Settings) -> None:
+    group = ErrorGroup(
+        [
+            SettingsError("0 is too small", where="pipeline.toml:3: environments.dev.x", hint="set 1"),
+            DefinitionError("no define()", where="state Train"),
+        ]
+    )
+    first, second = runner.unreadable(settings.root, "sales", "dev", group).findings
+    assert (first.rule, first.file, first.line, first.place) == (
+        "ML000",
+        "pipeline.toml",
+        3,
+        "environments.dev.x",
+    )
+    assert (first.message, first.fix) == ("0 is too small", "set 1")
+    assert (second.file, second.place) == ("pipeline/definitions/sales/definition.py", "state Train")
+
+
 def test_findings_are_silenced_by_rule_or_by_a_validators_id(settings: Settings) -> None:
     found = runner._remembered(subject(), settings, []).findings
     silenced = runner._remembered(subject(), settings, ["ML107: known and accepted"]).findings
@@ -148,7 +166,7 @@ def test_sarif_has_what_code_scanning_asks_for() -> None:
     assert log["version"] == "2.1.0"
     (run,) = log["runs"]
     ids = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
-    assert ids == [rule.id for rule in registry.rules()]
+    assert ids == [rule.id for rule in registry.listed()]
     assert len(run["results"]) == 2
     for result in run["results"]:
         assert ids[result["ruleIndex"]] == result["ruleId"]
@@ -162,5 +180,5 @@ def test_sarif_has_what_code_scanning_asks_for() -> None:
 
 def test_the_reference_page_lists_every_rule_and_is_up_to_date() -> None:
     page = rules_page()
-    assert all(f"| {rule.id} | {rule.reason} |" in page for rule in registry.rules())
+    assert all(f"| {rule.id} | {rule.reason} |" in page for rule in registry.listed())
     assert (ROOT / "docs/reference/rules.md").read_text() == page, "run: make docs"
