@@ -21,7 +21,7 @@ from sagemaker.serializers import CSVSerializer
 image, role, bucket = sys.argv[1:]
 session = sagemaker.Session(boto3.Session(), default_bucket=bucket)
 estimator = Estimator(
-    image, role, 1, "ml.m5.large", sagemaker_session=session, output_path=f"s3://{bucket}/sdk",
+    image, role, 1, "ml.m5.large", base_job_name="from-the-sdk", sagemaker_session=session, output_path=f"s3://{bucket}/sdk",
     hyperparameters={"objective": "multiclass", "num_class": 3, "max_leaf_nodes": 5},
     metric_definitions=[{"Name": "accuracy", "Regex": r"validation_accuracy=([0-9.]+);"}],
 )
@@ -37,9 +37,13 @@ predictor.delete_endpoint()
 
 def environment(iris: Iris, tmp_path: Path) -> dict[str, str]:
     """What `pipeline local env` prints, and a home without settings of this machine's user."""
+    config = tmp_path / "sagemaker.yaml"
+    opt_out = {"SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
+    config.write_text(json.dumps({"SchemaVersion": "1.0", **opt_out}))
     return {
         **{k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "SAGEMAKER_"))},
         **iris.variables,
+        "SAGEMAKER_USER_CONFIG_OVERRIDE": str(config),
         "HOME": str(tmp_path),
         "AWS_EC2_METADATA_DISABLED": "true",
     }
