@@ -385,6 +385,9 @@ def test_what_cannot_start_is_refused_at_once_in_awss_words(jobs: Jobs) -> None:
     assert message.startswith(
         "Access denied for repository: ml/tiny in registry ID: 111122223333. Please check"
     )
+    pull = {"Effect": "Allow", "Action": "ecr:BatchGetImage", "Resource": "*"}
+    half = jobs.make_role("half-a-pull", *ALLOWED[:2], pull)
+    assert "not authorized to perform: ecr:BatchCheckLayerAvailability" in refused(jobs, RoleArn=half)[1]
     assert refused(jobs, algorithm={"TrainingImage": "python:3.11"})[1].startswith(
         "Invalid image URI python:3.11."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -75,12 +76,12 @@ def require_image(session: JobSession, image: str) -> None:
             "Docker image to run."
         )
     wanted = {"imageDigest": found["digest"]} if found["digest"] else {"imageTag": found["tag"] or "latest"}
+    place = {"registryId": found["account"], "repositoryName": found["repository"]}
     said = ""
     try:
-        answer = session.client("ecr").batch_get_image(
-            registryId=found["account"], repositoryName=found["repository"], imageIds=[wanted]
-        )
-        if answer.get("images"):
+        images = session.client("ecr").batch_get_image(**place, imageIds=[wanted]).get("images")
+        if images:
+            _require_layers(session, place, json.loads(images[0]["imageManifest"]))
             return
     except ClientError as error:
         said = f" ({error.response['Error'].get('Message', '')})"
@@ -90,6 +91,21 @@ def require_image(session: JobSession, image: str) -> None:
         f"if your ECR repository and image exist and role {session.role_arn} has proper pull permissions for "
         f"SageMaker: {_PULL}{said}"
     )
+
+
+def _require_layers(session: JobSession, place: dict[str, str], manifest: dict[str, Any]) -> None:
+    """The two further calls of a pull, for their permissions: the layers themselves are on this machine."""
+    client = session.client("ecr")
+    for layer in manifest.get("layers", [])[:1]:
+        for call in (
+            lambda digest: client.batch_check_layer_availability(**place, layerDigests=[digest]),
+            lambda digest: client.get_download_url_for_layer(**place, layerDigest=digest),
+        ):
+            try:
+                call(layer["digest"])
+            except ClientError as error:
+                if error.response["Error"]["Code"].startswith("AccessDenied"):
+                    raise
 
 
 def require_objects(session: JobSession, uri: str) -> None:

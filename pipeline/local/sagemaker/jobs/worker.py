@@ -11,6 +11,7 @@ import contextvars
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable
 
 from pipeline.local.runner import STOP_GRACE_SECONDS, CannotStart, StopRequest
@@ -19,6 +20,7 @@ from pipeline.local.sagemaker.store import Record, Scope, store
 from pipeline.local.sagemaker.transitions import advance, final
 
 log = logging.getLogger(__name__)
+_BEGUN = time.time()  # what is older was another server's
 INTERRUPTED = "InternalServerError: the local target was stopped while the job ran; start the job again."
 
 
@@ -107,7 +109,7 @@ def mark_interrupted(kind: str, status: str, fail: Callable[[Record, str], None]
     marked = []
     for scope in store.scopes():
         for name, record in store.items(scope, kind):
-            if final(status, record[status]) or find(scope, kind, name):
+            if final(status, record[status]) or record["CreationTime"] >= _BEGUN:
                 continue
             with contextlib.suppress(KeyError), store.edit(scope, kind, name) as kept:
                 fail(kept, INTERRUPTED)
