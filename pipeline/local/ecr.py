@@ -16,6 +16,7 @@ import re
 import shutil
 import tarfile
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,10 @@ _URI = re.compile(
     r"^(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/"
     r"(?P<repository>[a-z0-9._/-]+?)(?:@(?P<digest>sha256:[0-9a-f]{64})|:(?P<tag>[\w][\w.-]{0,127}))?$"
 )
+
+
+# Between a snapshot's making and its being in the registry nobody may take it for a leftover.
+_registry = threading.Lock()
 
 
 class ImageNotFound(Exception):
@@ -73,6 +78,11 @@ def make_known(repository: str, tag: str) -> bool:
 
     Works in the account and region of the current request. Returns whether the tag is there afterwards.
     """
+    with _registry:
+        return _make_known(repository, tag)
+
+
+def _make_known(repository: str, tag: str) -> bool:
     from ministack.services import ecr
 
     images = ecr._images.get(repository)
