@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 
 from pipeline import __version__
-from pipeline.errors import PipelineError
+from pipeline.errors import ErrorGroup, PipelineError
 
 VERBS = (
     "settings",
@@ -71,7 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if debug:
             raise
         if getattr(args, "json", False):
-            print(json.dumps({"error": {"where": error.where, "what": str(error.what), "hint": error.hint}}))
+            found = error.errors if isinstance(error, ErrorGroup) else [error]
+            print(json.dumps({"errors": [{"where": e.where, "what": e.what, "hint": e.hint} for e in found]}))
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
