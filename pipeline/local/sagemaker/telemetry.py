@@ -75,21 +75,22 @@ def endpoint_log(scope: Scope, role: str, endpoint: str, name: str) -> Callable[
 
 def count(key: _MetricKey, status: int, model_us: float, overhead_us: float) -> None:
     """Count one invocation. `status` is the container's, 0 when it gave none; times in microseconds."""
-    kept = _metrics.get(key)
-    if kept is None:
-        kept = _metrics[key] = {}
-        _wake()
-    for name, value in (
+    values = (
         ("Invocations", 1.0),
         ("Invocation4XXErrors", 1.0 if 400 <= status < 500 else 0.0),
         ("Invocation5XXErrors", 1.0 if status >= 500 or status == 0 else 0.0),
         ("ModelLatency", model_us),
         ("OverheadLatency", overhead_us),
-    ):
-        one = kept.get(name)
-        if one is None:
-            one = kept[name] = _Count()
-        one.add(value)
+    )
+    with _lock:
+        kept = _metrics.get(key)
+        fresh = kept is None
+        if kept is None:
+            kept = _metrics[key] = {name: _Count() for name, _ in values}
+        for name, value in values:
+            kept[name].add(value)
+    if fresh:
+        _wake()
 
 
 def flush() -> None:
@@ -97,10 +98,12 @@ def flush() -> None:
     with _lock:
         lines = {stream: list(waiting) for stream, waiting in _lines.items() if waiting}
         _lines.clear()
+        metrics = dict(_metrics)
+        _metrics.clear()
     for stream, events in lines.items():
         _put_lines(stream, events)
-    for key in list(_metrics):
-        _put_metrics(key, _metrics.pop(key))
+    for key, counts in metrics.items():
+        _put_metrics(key, counts)
 
 
 def _wake() -> None:

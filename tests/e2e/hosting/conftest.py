@@ -20,6 +20,7 @@ from botocore.config import Config
 
 from pipeline.image.fingerprint import source_tag
 from pipeline.local import LocalTarget, down, ensure_up
+from pipeline.local.runner import mount
 
 ACCOUNT = "111122223333"
 REGION = "eu-west-1"
@@ -36,6 +37,8 @@ class Host:
     up: LocalTarget
     image: str = ""
     role: str = ""
+    # Whether models can be cut off from the network here; then those of the tests are, where they need none.
+    isolates: bool = field(default_factory=lambda: mount.isolation() != mount.MAPPED)
     _clients: dict[tuple[str, str], Any] = field(default_factory=dict)
 
     def client(self, service: str, credentials: dict[str, str] | None = None) -> Any:
