@@ -41,7 +41,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pipeline",
         description="GitOps for machine learning on AWS: settings -> definition -> render -> check -> plan "
-        "-> apply -> run. Everything runs on this machine unless --target aws (or PIPELINE_TARGET=aws) is given.",
+        "-> apply -> run. Everything happens on this machine unless --target aws (or PIPELINE_TARGET=aws) "
+        "is given.",
         epilog="Start with: pipeline check && pipeline apply iris && pipeline run iris --follow",
     )
     parser.add_argument("--version", action="version", version=f"pipeline {__version__}")
