@@ -118,6 +118,10 @@ def _environment(paths: StatePaths, port: int) -> None:
             processes.OWNER_VARIABLE: str(paths.folder),
         }
     )
+    # A proxy of the user's is for the world outside, never for this endpoint.
+    for name in ("NO_PROXY", "no_proxy"):
+        others = os.environ.get(name, "")
+        os.environ[name] = ",".join(filter(None, (others, HOST, "localhost")))
 
 
 def _write_record(paths: StatePaths, port: int, endpoint_url: str) -> None:

@@ -30,6 +30,8 @@ KEPT = (
     "REQUESTS_CA",
 )
 KEPT_NAMES = {"PATH", "LANG", "TZ", "TMPDIR", "NO_PROXY", "no_proxy", "HTTPS_PROXY", "https_proxy"}
+# Behind each invocation's log, so that its reader knows when it has all of it.
+LOG_END = "\x1eend of invocation"
 
 
 class OnlyProvided(importlib.abc.MetaPathFinder):
@@ -127,6 +129,8 @@ def run():
             print(f"[ERROR] {raised['errorType']}: {raised['errorMessage']}", file=sys.stderr)
             if raised["stackTrace"]:
                 print("Traceback (most recent call last):\n" + "".join(raised["stackTrace"]), file=sys.stderr)
+        if message["status"] != "ready":
+            print(LOG_END, file=sys.stderr)
         sys.stderr.flush()
         protocol.write(json.dumps(message) + "\n")
         protocol.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import re
 import threading
 from pathlib import Path
@@ -9,6 +10,10 @@ from typing import Any
 
 _DIED = re.compile(r"Worker (?:process died|returned no response)")
 _TIMED_OUT = re.compile(r"Task timed out after [\d.]+ seconds")
+
+# As `lambda_worker.LOG_END`; the program stands alone and cannot share it.
+LOG_END = "\x1eend of invocation"
+_LOG_SECONDS = 0.25
 
 _last = threading.local()
 
@@ -35,6 +40,15 @@ def install(lambda_svc: Any) -> None:
 
     lambda_runtime.Worker.invoke = invoke_kept
 
+    wait_for_log = lambda_runtime.Worker._drain_stderr_bounded
+
+    def log_of(worker: Any) -> str:
+        if not str(worker.config.get("Runtime", "")).startswith("python"):
+            return str(wait_for_log(worker))
+        return _log(worker._stderr_queue)
+
+    lambda_runtime.Worker._drain_stderr_bounded = log_of
+
     execute = lambda_svc._execute_function_warm
 
     def execute_told(func: dict, event: Any, request_id: str) -> dict[str, Any]:
@@ -45,6 +59,25 @@ def install(lambda_svc: Any) -> None:
         return result
 
     lambda_svc._execute_function_warm = execute_told
+
+
+def _log(lines: queue.Queue[str]) -> str:
+    """What the function wrote up to the mark that our program sets behind each invocation.
+
+    MiniStack waits 50 ms to see whether anything comes, which is most of a warm invocation.
+    """
+    found = []
+    try:
+        while True:
+            line = lines.get(timeout=_LOG_SECONDS)
+            if line.endswith(LOG_END):
+                # The function may have left its last line open.
+                found += filter(None, [line.removesuffix(LOG_END)])
+                break
+            found.append(line)
+    except queue.Empty:
+        pass  # the process died before it could set the mark
+    return "\n".join(found)
 
 
 def _body(body: Any, request_id: str, raised: dict[str, Any] | None) -> Any:

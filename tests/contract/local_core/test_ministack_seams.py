@@ -377,6 +377,8 @@ def test_lambda_workers(holds: Holds) -> None:
         assert "request_id" in inspect.signature(lambda_runtime.Worker.invoke).parameters
         assert list(inspect.signature(lambda_svc._execute_function_warm).parameters) == [
             "func", "event", "request_id"]
+        assert "self._drain_stderr_bounded()" in inspect.getsource(lambda_runtime.Worker.invoke)
+        assert "_stderr_queue.put(" in inspect.getsource(lambda_runtime.Worker._read_stderr)
         source = inspect.getsource(lambda_runtime.Worker)
         for part in ('"code_dir"', '"module"', '"handler"', '"env"', '"function_name"', '"memory"', '"arn"',
                      '"ctx"', '"event"', '"request_id"', '"status"', "Worker process died",
