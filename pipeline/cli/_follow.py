@@ -130,8 +130,9 @@ def _finish(settings: Settings, clients: Clients, step: Step, args: argparse.Nam
     _output.say(_output.paint(head, "red", sys.stderr))
     if cause:
         _output.say(f"  {cause if len(cause) <= LONG else cause[:LONG] + '...'}")
-    if culprit is not None:
-        _log_tail(settings, clients, culprit)
+    _log_tail(
+        settings, clients, culprit, about_endpoint="Endpoint" in f"{error} {culprit.name if culprit else ''}"
+    )
     _output.say(f"more: pipeline logs {args.name}; pipeline graph {args.name} --format svg --execution last")
 
 
@@ -144,19 +145,20 @@ def _reason(step: Step) -> str:
     return f" ({reason})" if reason else ""
 
 
-def _log_tail(settings: Settings, clients: Clients, culprit: Visit) -> None:
+def _log_tail(settings: Settings, clients: Clients, culprit: Visit | None, about_endpoint: bool) -> None:
+    """The last lines of what failed: its job or function, or the containers of the endpoint."""
     from pipeline.errors import TargetError
     from pipeline.execution import logs
 
     try:
-        for source in logs.sources_of(culprit, clients)[-1:]:
+        found = logs.sources_of(culprit, clients)[-1:] if culprit else []
+        if about_endpoint:
+            found.append(logs.endpoint_source(settings))
+        for source in found:
             lines = logs.tail(clients, source, TAIL)
             if lines:
                 _output.say(f"  last {len(lines)} lines of {source.group} {source.stream_prefix}".rstrip())
-                for line in lines:
-                    _output.say(f"  | {line.text}")
-        if "ndpoint" in culprit.name:
-            for line in logs.tail(clients, logs.endpoint_source(settings), TAIL):
+            for line in lines:
                 _output.say(f"  | {line.text}")
     except TargetError as error:
         # The result is known; that its log cannot be read must not hide it.
