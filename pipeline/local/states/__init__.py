@@ -10,6 +10,6 @@ integrations/     what tasks call, a file a service     template.py ...   paths,
 from __future__ import annotations
 
 from pipeline.local.states.execution import recover
-from pipeline.local.states.installation import install, on_stop
+from pipeline.local.states.installation import install, install_cloudformation, on_stop
 
-__all__ = ["install", "on_stop", "recover"]
+__all__ = ["install", "install_cloudformation", "on_stop", "recover"]

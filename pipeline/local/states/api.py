@@ -11,7 +11,7 @@ from typing import Any
 from ministack.core.responses import error_response_json, get_account_id, get_region, json_response, new_uuid
 
 from pipeline.local import roles
-from pipeline.local.states import managed_rules, seams, tokens, validate
+from pipeline.local.states import clients, managed_rules, seams, tokens, validate
 from pipeline.local.states.execution import Execution, new_record, running
 from pipeline.local.states.jsontext import exceeds_limit
 
@@ -22,20 +22,21 @@ def _refuse(code: str, message: str) -> Response:
     return error_response_json(code, message, 400)
 
 
-def checked_machine(definition: Any, role_arn: str, kind: str) -> tuple[str, str] | None:
-    """Why a state machine cannot be made, as (error code, message), or None."""
+def machine_arn(name: str) -> str:
+    """The ARN of a state machine in the request's account and region."""
+    return f"arn:aws:states:{get_region()}:{get_account_id()}:stateMachine:{name}"
+
+
+def checked_machine(arn: str, definition: Any, role_arn: str, kind: str) -> tuple[str, str] | None:
+    """Why the state machine cannot be made or changed, as (error code, message), or None."""
     found = validate.check(definition, kind)
     if found:
         return "InvalidDefinition", validate.refusal(found)
     try:
-        roles.check(role_arn, "states")
+        clients.check(role_arn, get_region(), arn)
         refused = managed_rules.denied(definition, role_arn, get_region())
     except roles.RoleNotAssumable as error:
-        message = (
-            "Neither the global service principal states.amazonaws.com, nor the regional one is authorized to "
-            f"assume the provided role. ({error.role_arn}: {error.why})"
-        )
-        return "AccessDeniedException", message
+        return "AccessDeniedException", clients.not_assumable(error)
     return ("AccessDeniedException", refused) if refused else None
 
 
@@ -45,7 +46,10 @@ def create_state_machine(theirs: Any) -> Any:
     def create(data: dict[str, Any]) -> Response:
         if data.get("name"):
             refused = checked_machine(
-                data.get("definition"), data.get("roleArn") or "", data.get("type") or "STANDARD"
+                machine_arn(str(data["name"])),
+                data.get("definition"),
+                data.get("roleArn") or "",
+                data.get("type") or "STANDARD",
             )
             if refused:
                 return _refuse(*refused)
@@ -61,7 +65,12 @@ def update_state_machine(theirs: Any) -> Any:
         machine = seams.state_machines.get(data.get("stateMachineArn"))
         if machine and ("definition" in data or "roleArn" in data):
             definition = data.get("definition", machine["definition"])
-            refused = checked_machine(definition, data.get("roleArn", machine["roleArn"]), machine["type"])
+            refused = checked_machine(
+                machine["stateMachineArn"],
+                definition,
+                data.get("roleArn", machine["roleArn"]),
+                machine["type"],
+            )
             if refused:
                 return _refuse(*refused)
         return theirs(data)
@@ -158,7 +167,7 @@ def _prepare(data: dict[str, Any], *, sync: bool = False) -> Any:
 
 
 def stop_execution(data: dict[str, Any]) -> Response:
-    """StopExecution: ABORTED, and the job it waits for is stopped. Of an ended one it answers the stop date."""
+    """StopExecution: ABORTED, and the job it waits for is stopped. An ended one stays as it is."""
     arn = data.get("executionArn")
     record = seams.executions.get(arn)
     if record is None:
@@ -195,11 +204,16 @@ def describe_execution(theirs: Any) -> Any:
 def send_task_success(data: dict[str, Any]) -> Response:
     """SendTaskSuccess; the output must be JSON."""
     output = data.get("output")
-    try:
-        json.loads(output if isinstance(output, str) else "")
-    except ValueError as error:
-        return _refuse("InvalidOutput", f"Invalid Output: '{error}'")
-    return _token(lambda: tokens.succeed(data.get("taskToken"), str(output)))
+
+    def succeed() -> None:
+        tokens.find(data.get("taskToken"))
+        try:
+            json.loads(output if isinstance(output, str) else "")
+        except ValueError as error:
+            raise tokens.TokenError("InvalidOutput", f"Invalid Output: '{error}'") from error
+        tokens.succeed(data.get("taskToken"), str(output))
+
+    return _token(succeed)
 
 
 def send_task_failure(data: dict[str, Any]) -> Response:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from pipeline.local.states import jsonpath, template
+from pipeline.local.states import jsonpath, paths
 from pipeline.local.states.errors import Fault
-from pipeline.local.states.template import Env
+from pipeline.local.states.paths import Env
 
 _RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})")
 
@@ -90,7 +90,7 @@ def holds(rule: dict[str, Any], env: Env) -> bool:
 
 def _present(path: str, env: Env) -> bool:
     try:
-        template.lookup(path, env)
+        paths.lookup(path, env)
     except jsonpath.NotFound:
         return False
     except ValueError as error:
@@ -100,7 +100,7 @@ def _present(path: str, env: Env) -> bool:
 
 def _referenced(path: str, env: Env) -> Any:
     try:
-        return template.lookup(path, env)
+        return paths.lookup(path, env)
     except (jsonpath.NotFound, ValueError) as error:
         raise Fault(
             f"Invalid path '{path}': The choice state's condition path references an invalid value."

@@ -1,7 +1,7 @@
 """Time in executions: timestamps as the API gives them, and how much of a Wait's seconds is really waited.
 
-PIPELINE_LOCAL_WAIT_SCALE (default 0.02) multiplies Wait states and retry intervals: 30 s become 0.6 s. 1 is AWS's
-own pace. Timeouts and heartbeats are never scaled, they guard real work.
+PIPELINE_LOCAL_WAIT_SCALE (default 0.02) multiplies Wait states and retry intervals: 30 s become 0.6 s.
+1 is AWS's own pace. Timeouts and heartbeats are never scaled, they guard real work.
 """
 
 from __future__ import annotations

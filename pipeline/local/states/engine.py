@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from pipeline.local.states import choice, template
+from pipeline.local.states import choice, paths, query, template
 from pipeline.local.states.cancel import Stopped
 from pipeline.local.states.errors import DATA_LIMIT, QUERY_EVALUATION, Fault, StateFailure, too_large
 from pipeline.local.states.frame import Frame
@@ -38,7 +38,7 @@ def handles(kind: str) -> Callable[[Handler], Handler]:
 
 
 def walk(frame: Frame, machine: dict[str, Any], data: Any) -> Any:
-    """Run a machine (the whole, a branch or an iterator) from StartAt to its end; the output of its last state.
+    """Run a machine (the whole, a branch, an iterator) from StartAt to its end; its last state's output.
 
     Raises StateFailure when it fails, cancel.Stopped when it must end.
     """
@@ -82,22 +82,22 @@ def finish(
     next_state: str | None,
     selector: bool = True,
 ) -> Outcome:
-    """The way from a state's result to its output: Assign, ResultSelector, ResultPath, OutputPath (or Output).
+    """From a state's result to its output: Assign, ResultSelector, ResultPath, OutputPath (or Output).
 
     `data` is the state's raw input. JSONPath's Assign sees the result as `$`; JSONata's as $states.result.
     """
     if frame.is_jsonata(state):
         env = frame.env(data, result=result)
-        assigned = template.query(state.get("Assign", {}), env, "Assign")
-        output = template.query(state["Output"], env, "Output") if "Output" in state else result
+        assigned = query.evaluate(state.get("Assign", {}), env, "Assign")
+        output = query.evaluate(state["Output"], env, "Output") if "Output" in state else result
         return Outcome(output, next_state, frame.assign(assigned))
     env = frame.env(data)
     assigned = template.payload(state.get("Assign", {}), env.over(result), "Assign")
     if selector and "ResultSelector" in state:
         result = template.payload(state["ResultSelector"], env.over(result), "ResultSelector")
-    placed = template.placed(state.get("ResultPath", "$"), data, result)
+    placed = paths.placed(state.get("ResultPath", "$"), data, result)
     variables = frame.assign(assigned)
-    output = template.filtered(state, "OutputPath", frame.env(placed))
+    output = paths.filtered(state, "OutputPath", frame.env(placed))
     return Outcome(output, next_state, variables)
 
 
@@ -105,7 +105,7 @@ def finish(
 def _pass(frame: Frame, state: dict[str, Any], data: Any) -> Outcome:
     if frame.is_jsonata(state):
         return finish(frame, state, data, data, next_state=following(state))
-    effective = template.filtered(state, "InputPath", frame.env(data))
+    effective = paths.filtered(state, "InputPath", frame.env(data))
     if "Result" in state:
         result = state["Result"]
     elif "Parameters" in state:
@@ -119,21 +119,21 @@ def _pass(frame: Frame, state: dict[str, Any], data: Any) -> Outcome:
 def _choice(frame: Frame, state: dict[str, Any], data: Any) -> Outcome:
     if frame.is_jsonata(state):
         for rule in state["Choices"]:
-            if template.typed_query(rule, "Condition", "boolean", frame.env(data)):
+            if query.typed(rule, "Condition", "boolean", frame.env(data)):
                 # A rule brings its own Output and Assign, in the state's language.
-                own = {**rule, "QueryLanguage": template.JSONATA}
+                own = {**rule, "QueryLanguage": query.JSONATA}
                 return finish(frame, own, data, data, next_state=rule["Next"])
         if "Default" not in state:
             raise _no_match()
         return finish(frame, state, data, data, next_state=state["Default"])
-    effective = template.filtered(state, "InputPath", frame.env(data))
+    effective = paths.filtered(state, "InputPath", frame.env(data))
     chosen = next((rule for rule in state["Choices"] if choice.holds(rule, frame.env(effective))), None)
     if chosen is None and "Default" not in state:
         raise _no_match()
     taken = state if chosen is None else chosen
     target = state["Default"] if chosen is None else chosen["Next"]
     assigned = frame.assign(template.payload(taken.get("Assign", {}), frame.env(effective), "Assign"))
-    return Outcome(template.filtered(state, "OutputPath", frame.env(effective)), target, assigned)
+    return Outcome(paths.filtered(state, "OutputPath", frame.env(effective)), target, assigned)
 
 
 def _no_match() -> StateFailure:
@@ -147,18 +147,18 @@ def _wait(frame: Frame, state: dict[str, Any], data: Any) -> Outcome:
         seconds = _queried_wait(frame, state, data)
         frame.scope.sleep(seconds * frame.run.scale)
         return finish(frame, state, data, data, next_state=following(state))
-    env = frame.env(template.filtered(state, "InputPath", frame.env(data)))
+    env = frame.env(paths.filtered(state, "InputPath", frame.env(data)))
     frame.scope.sleep(_wait_seconds(state, env) * frame.run.scale)
     assigned = frame.assign(template.payload(state.get("Assign", {}), env, "Assign"))
-    return Outcome(template.filtered(state, "OutputPath", env), following(state), assigned)
+    return Outcome(paths.filtered(state, "OutputPath", env), following(state), assigned)
 
 
-def _wait_seconds(state: dict[str, Any], env: template.Env) -> float:
+def _wait_seconds(state: dict[str, Any], env: paths.Env) -> float:
     """Seconds that a JSONPath Wait asks for, worded as AWS words what is wrong with them."""
     if "SecondsPath" in state:
         path = state["SecondsPath"]
         try:
-            value = template.lookup(path, env)
+            value = paths.lookup(path, env)
         except LookupError as error:
             raise Fault(f"The SecondsPath parameter does not reference an input value: {path}") from error
         if not isinstance(value, int) or isinstance(value, bool):
@@ -170,7 +170,7 @@ def _wait_seconds(state: dict[str, Any], env: template.Env) -> float:
         return value
     if "TimestampPath" in state:
         path = state["TimestampPath"]
-        value = template.reference(path, env)
+        value = paths.reference(path, env)
         moment = choice.timestamp(value)
         if moment is None:
             shown = value if isinstance(value, str) else dumps(value)
@@ -189,7 +189,7 @@ def _wait_seconds(state: dict[str, Any], env: template.Env) -> float:
 
 def _queried_wait(frame: Frame, state: dict[str, Any], data: Any) -> float:
     if "Timestamp" in state:
-        text = template.typed_query(state, "Timestamp", "string", frame.env(data))
+        text = query.typed(state, "Timestamp", "string", frame.env(data))
         moment = choice.timestamp(text)
         if moment is None:
             raise Fault(
@@ -199,7 +199,7 @@ def _queried_wait(frame: Frame, state: dict[str, Any], data: Any) -> float:
                 location="Timestamp",
             )
         return _until(moment)
-    seconds = template.typed_query(state, "Seconds", "number", frame.env(data))
+    seconds = query.typed(state, "Seconds", "number", frame.env(data))
     wrong = ""
     if float(seconds) != int(seconds):
         wrong = f"The Seconds field cannot be parsed as an integer: {dumps(seconds)}"
@@ -218,8 +218,8 @@ def _until(moment: datetime) -> float:
 def _succeed(frame: Frame, state: dict[str, Any], data: Any) -> Outcome:
     if frame.is_jsonata(state):
         return finish(frame, state, data, data, next_state=None)
-    effective = template.filtered(state, "InputPath", frame.env(data))
-    return Outcome(template.filtered(state, "OutputPath", frame.env(effective)), None)
+    effective = paths.filtered(state, "InputPath", frame.env(data))
+    return Outcome(paths.filtered(state, "OutputPath", frame.env(effective)), None)
 
 
 @handles("Fail")
@@ -229,7 +229,7 @@ def _fail(frame: Frame, state: dict[str, Any], data: Any) -> Outcome:
 
 def _fail_field(frame: Frame, state: dict[str, Any], name: str, data: Any) -> str | None:
     if frame.is_jsonata(state):
-        return str(template.typed_query(state, name, "string", frame.env(data))) if name in state else None
+        return str(query.typed(state, name, "string", frame.env(data))) if name in state else None
     if f"{name}Path" not in state:
         return state.get(name)
     value = template.expression(state[f"{name}Path"], frame.env(data), f"{name}Path")

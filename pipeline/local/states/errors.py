@@ -43,8 +43,11 @@ class Fault(Exception):
 class StateFailure(Exception):
     """A failed state: `error` and `cause` as in the execution history; either may be None (a bare Fail)."""
 
-    def __init__(self, error: str | None, cause: str | None = None, *, heartbeat: bool = False) -> None:
+    def __init__(
+        self, error: str | None, cause: str | None = None, *, heartbeat: bool = False, absent: str | None = ""
+    ) -> None:
         super().__init__(f"{error}: {cause}")
+        self._absent = absent
         self.error = error
         self.cause = cause
         self.heartbeat = heartbeat
@@ -54,9 +57,11 @@ class StateFailure(Exception):
         """AWS: a States.Runtime error is not retriable and always fails the execution."""
         return self.error == RUNTIME
 
-    def output(self) -> dict[str, str]:
-        """What a Catch passes on; AWS binds an empty string where there is no error or cause."""
-        return {"Error": self.error or "", "Cause": self.cause or ""}
+    def output(self) -> dict[str, str | None]:
+        """What a Catch passes on. AWS binds an empty string where there is no error or cause, but null for a
+        SendTaskFailure without them."""
+        named = {"Error": self.error, "Cause": self.cause}
+        return {key: self._absent if value is None else value for key, value in named.items()}
 
     def details(self) -> dict[str, str]:
         """Fields of a failure event; absent ones are left out, as AWS does."""
@@ -75,8 +80,8 @@ def too_large(what: str) -> str:
 def matches(names: Sequence[str], failure: StateFailure) -> bool:
     """Whether a Retry's or Catch's ErrorEquals covers the failure.
 
-    States.ALL is every error but the terminal ones; States.TaskFailed is every one but States.Timeout. A missed
-    heartbeat is reported as States.Timeout and answers to States.HeartbeatTimeout as well.
+    States.ALL is every error but the terminal ones; States.TaskFailed is every one but States.Timeout. A
+    missed heartbeat is reported as States.Timeout and answers to States.HeartbeatTimeout as well.
     """
     if failure.terminal:
         return False

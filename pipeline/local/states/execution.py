@@ -32,8 +32,10 @@ _lock = threading.Lock()
 
 
 def new_record(arn: str, machine: dict[str, Any], name: str, text: str, **more: Any) -> dict[str, Any]:
-    """The record of a new execution, in the shape of MiniStack's store. All keys are there from the start: the
-    record is read while it changes."""
+    """The record of a new execution, in the shape of MiniStack's store.
+
+    All keys are there from the start: the record is read while it changes.
+    """
     return {
         "executionArn": arn,
         "stateMachineArn": machine["stateMachineArn"],

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.local.states import seams, template
+from pipeline.local.states import paths, query, seams, template
 from pipeline.local.states.cancel import SIBLING_FAILED, Signal, Stopped
 from pipeline.local.states.engine import Outcome, finish, following, handles, walk
 from pipeline.local.states.errors import QUERY_EVALUATION, Fault, StateFailure
@@ -150,9 +150,9 @@ def _effective(frame: Frame, state: dict[str, Any], data: Any) -> Any:
     """A Parallel's input for its branches: InputPath and Parameters, or Arguments."""
     if frame.is_jsonata(state):
         return (
-            template.query(state["Arguments"], frame.env(data), "Arguments") if "Arguments" in state else data
+            query.evaluate(state["Arguments"], frame.env(data), "Arguments") if "Arguments" in state else data
         )
-    effective = template.filtered(state, "InputPath", frame.env(data))
+    effective = paths.filtered(state, "InputPath", frame.env(data))
     if "Parameters" in state:
         return template.payload(state["Parameters"], frame.env(effective))
     return effective
@@ -163,9 +163,7 @@ def _map(frame: Frame, state: dict[str, Any], data: Any) -> Outcome:
     processor = state.get("ItemProcessor") or state["Iterator"]
 
     def attempt() -> Outcome:
-        effective = (
-            data if frame.is_jsonata(state) else template.filtered(state, "InputPath", frame.env(data))
-        )
+        effective = data if frame.is_jsonata(state) else paths.filtered(state, "InputPath", frame.env(data))
         if (processor.get("ProcessorConfig") or {}).get("Mode") == "DISTRIBUTED":
             return _distributed(frame, state, data, effective, processor)
         items = _items(frame, state, data, effective)
@@ -180,9 +178,9 @@ def _map(frame: Frame, state: dict[str, Any], data: Any) -> Outcome:
 
 def _items(frame: Frame, state: dict[str, Any], data: Any, effective: Any) -> list[Any]:
     if frame.is_jsonata(state):
-        items = template.typed_query(state, "Items", "array", frame.env(data)) if "Items" in state else data
+        items = query.typed(state, "Items", "array", frame.env(data)) if "Items" in state else data
     else:
-        items = template.reference(state.get("ItemsPath", "$"), frame.env(effective))
+        items = paths.reference(state.get("ItemsPath", "$"), frame.env(effective))
     if not isinstance(items, list):
         if frame.is_jsonata(state):
             raise Fault(f"Map state input must be an array but was: {dumps(items)}", error=QUERY_EVALUATION)
@@ -195,10 +193,12 @@ def _concurrency(frame: Frame, state: dict[str, Any], data: Any, effective: Any)
     """Iterations at once; 0 is as many as AWS runs."""
     value: Any = state.get("MaxConcurrency", 0)
     if frame.is_jsonata(state) and "MaxConcurrency" in state:
-        value = template.typed_query(state, "MaxConcurrency", "number", frame.env(data))
+        value = query.typed(state, "MaxConcurrency", "number", frame.env(data))
     elif "MaxConcurrencyPath" in state:
         path = state["MaxConcurrencyPath"]
-        value = template.reference(path, frame.env(effective))
+        value = paths.reference(path, frame.env(effective))
+        if isinstance(value, str) and value.isdigit():
+            value = int(value)
         if not isinstance(value, int) or isinstance(value, bool):
             shown = value if isinstance(value, str) else dumps(value)
             raise Fault(
@@ -242,13 +242,17 @@ def _iterate(
             except StateFailure:
                 one.line.add("MapIterationFailed", details, advance=False)
                 raise
-            one.line.add("MapIterationSucceeded", details, advance=False)
+            ends[index] = one.line.add("MapIterationSucceeded", details, advance=False)
             return result
 
         return work
 
+    ends = [0] * len(items)
     work = [iteration(index, one) for index, one in enumerate(frames)]
-    return _joined(frame, fork, lambda: fork.run(work, limit))
+    results = _joined(frame, fork, lambda: fork.run(work, limit))
+    # The state follows the iteration that ended last.
+    frame.line.last = max(ends, default=frame.line.last)
+    return results
 
 
 def _selected(
@@ -260,7 +264,7 @@ def _selected(
     frame.state, frame.entered = outer.state, outer.entered
     try:
         if outer.is_jsonata(state):
-            return template.query(selector, frame.env(data), "ItemSelector")
+            return query.evaluate(selector, frame.env(data), "ItemSelector")
         return template.payload(selector, frame.env(effective), "ItemSelector")
     except Fault as fault:
         raise frame.failure(fault) from fault

@@ -10,7 +10,8 @@ from pipeline.local.states.clock import now_iso
 from pipeline.local.states.errors import QUERY_EVALUATION, Fault, StateFailure
 from pipeline.local.states.history import Line
 from pipeline.local.states.jsontext import dumps
-from pipeline.local.states.template import JSONATA, Env
+from pipeline.local.states.paths import Env
+from pipeline.local.states.query import JSONATA
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,14 @@ class Frame:
     def enter(self, kind: str, name: str, text: str) -> None:
         """Record the state's entry and put it into the context object."""
         self.state = name
-        self.context["State"] = {"Name": name, "EnteredTime": now_iso()}
-        self.context.pop("Task", None)
+        # Replaced, never changed: a state may have passed the context object itself on as data.
+        self.context = {**self.context, "State": {"Name": name, "EnteredTime": now_iso()}}
         self.entered = self.line.entered(kind, name, text)
+
+    def note(self, **members: Any) -> None:
+        """Set members of the context object, e.g. Task; None removes one."""
+        merged = {**self.context, **members}
+        self.context = {key: value for key, value in merged.items() if value is not None}
 
     def is_jsonata(self, state: dict[str, Any]) -> bool:
         return bool(state.get("QueryLanguage", self.language) == JSONATA)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.local.states import template
+from pipeline.local.states import paths, query, template
 from pipeline.local.states.engine import Outcome
 from pipeline.local.states.errors import Fault, StateFailure
 from pipeline.local.states.frame import Frame
@@ -25,7 +25,7 @@ def guarded(
     """
     retrier = Retrier(state.get("Retry", []))
     while True:
-        frame.context["State"]["RetryCount"] = retrier.total
+        frame.note(State={**frame.context["State"], "RetryCount": retrier.total})
         try:
             try:
                 return attempt()
@@ -47,10 +47,10 @@ def _caught(frame: Frame, state: dict[str, Any], data: Any, failure: StateFailur
     error_output = failure.output()
     if frame.is_jsonata(state):
         env = frame.env(data, error_output=error_output)
-        assigned = template.query(rule.get("Assign", {}), env, "Assign")
-        output = template.query(rule["Output"], env, "Output") if "Output" in rule else error_output
+        assigned = query.evaluate(rule.get("Assign", {}), env, "Assign")
+        output = query.evaluate(rule["Output"], env, "Output") if "Output" in rule else error_output
     else:
         seen = frame.env(error_output)
         assigned = template.payload(rule.get("Assign", {}), seen, "Assign")
-        output = template.placed(rule.get("ResultPath", "$"), data, error_output)
+        output = paths.placed(rule.get("ResultPath", "$"), data, error_output)
     return Outcome(output, rule["Next"], frame.assign(assigned))

@@ -1,7 +1,7 @@
 """An execution's history: numbered events, each naming the one before it in its own line.
 
-The execution is one line; every branch of a Parallel and every iteration of a Map is a line of its own that starts
-where its parent stood. `previousEventId` follows lines, `id` follows time.
+The execution is one line; every branch of a Parallel and every iteration of a Map is a line of its own that
+starts where its parent stood. `previousEventId` follows lines, `id` follows time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class History:
         self._closed = False
 
     def append(self, previous: int, kind: str, details: dict[str, Any] | None, key: str) -> int:
-        """Add an event and return its id; 0 once the execution has ended, when nothing is recorded any more."""
+        """Add an event and return its id; 0 once the execution has ended: then nothing is recorded."""
         event: dict[str, Any] = {"timestamp": now_iso(), "type": kind, "id": 0, "previousEventId": previous}
         if details is not None:
             event[key] = details

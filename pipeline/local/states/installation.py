@@ -20,7 +20,7 @@ _test_role: contextvars.ContextVar[str] = contextvars.ContextVar("test_state_rol
 
 
 def install(stepfunctions: Any) -> None:
-    """Replace the execution core of `ministack.services.stepfunctions`; its handlers look functions up by name.
+    """Replace the execution core of `ministack.services.stepfunctions`, which looks functions up by name.
 
     Call once, before the service answers a request.
     """
@@ -52,7 +52,11 @@ def install_cloudformation(provisioners: Any) -> None:
     create = handler["create"]
 
     def checked(logical_id: str, props: dict[str, Any], stack_name: str) -> Any:
+        name = props.get("StateMachineName") or provisioners._physical_name(
+            stack_name, logical_id, max_len=80
+        )
         refused = api.checked_machine(
+            api.machine_arn(name),
             provisioners._sfn_definition(props),
             props.get("RoleArn", ""),
             props.get("StateMachineType", "STANDARD"),

@@ -199,8 +199,9 @@ def _bracket(inner: str, text: str) -> tuple[str, Step, bool]:
     for part in parts:
         quoted = _QUOTED.fullmatch(part)
         if quoted:
-            raw = quoted.group(1) if quoted.group(1) is not None else quoted.group(2)
-            steps.append(_field(re.sub(r"\\(.)", r"\1", raw)))
+            # Only the quote itself and the backslash are escaped; any other backslash is part of the name.
+            quote, raw = ("'", quoted.group(1)) if quoted.group(1) is not None else ('"', quoted.group(2))
+            steps.append(_field(re.sub(rf"\\([{quote}\\])", r"\1", raw)))
         elif re.fullmatch(r"-?\d+", part):
             steps.append(_index(int(part)))
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-# AWS: "Maximum input or result size for a task, state, or execution: 256 KiB of data as a UTF-8 encoded string".
+# AWS: maximum input or result size of a task, state or execution, as a UTF-8 encoded string.
 PAYLOAD_LIMIT = 256 * 1024
 
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode

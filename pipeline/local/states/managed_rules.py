@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pipeline.local import roles
 from pipeline.local.states import integrations
 from pipeline.local.states.taskcall import parse_resource
 from pipeline.local.states.validate import resources
@@ -23,7 +22,7 @@ def rules(definition: str) -> list[str]:
 
 
 def denied(definition: str, role_arn: str, region: str) -> str | None:
-    """AWS's refusal when the role lacks a right, else None."""
+    """AWS's refusal when the role, which exists, lacks a right; else None."""
     for rule in rules(definition):
         if not _may(role_arn, region, rule):
             return f"'{role_arn}' is not authorized to create managed-rule."
@@ -33,7 +32,7 @@ def denied(definition: str, role_arn: str, region: str) -> str | None:
 def _may(role_arn: str, region: str, rule: str) -> bool:
     from ministack.core import iam_evaluator as evaluator
 
-    account, name = roles.check(role_arn, "states")
+    account, name = role_arn.split(":")[4], role_arn.rsplit("/", 1)[-1]
     policies: Any = evaluator._gather_role_policies(name, account)
     for action in ACTIONS:
         context = evaluator.EvalContext(

@@ -24,7 +24,7 @@ class FilterError(ValueError):
 
 
 def compile_filter(text: str, parse_path: Callable[[str], Any]) -> Test:
-    """A test over one item. `parse_path` is jsonpath.parse, passed in so that neither module needs the other first."""
+    """A test over one item. `parse_path` is jsonpath.parse: neither module needs the other first."""
     tokens, at = [], 0
     while at < len(text.rstrip()):
         token = _TOKEN.match(text, at)

@@ -42,7 +42,7 @@ class Retrier:
 
 
 def interval(rule: dict[str, Any], used: int, draw: Any = random.uniform) -> float:
-    """The wait before retry number `used` + 1: IntervalSeconds * BackoffRate ** used, at most MaxDelaySeconds.
+    """The wait before retry `used` + 1: IntervalSeconds * BackoffRate ** used, at most MaxDelaySeconds.
 
     JitterStrategy FULL takes a random share of it, from none to all.
     """

@@ -1,4 +1,4 @@
-"""Names as the AWS SDK for Java 2 makes them, which is how aws-sdk integrations name services, errors and keys."""
+"""Names as the AWS SDK for Java 2 makes them: services, errors and keys of aws-sdk integrations."""
 
 from __future__ import annotations
 
@@ -74,11 +74,13 @@ def modelled_error(service_model: Any, code: str) -> str | None:
 
 
 def request_parameters(value: Any, shape: Any) -> Any:
-    """Parameters with a Task's PascalCase keys as botocore wants them; unknown keys stay, botocore refuses them."""
+    """Parameters with a Task's PascalCase keys as botocore wants them; unknown keys stay as they are."""
     if shape.type_name == "structure" and isinstance(value, dict):
         by_name = {member.lower(): member for member in shape.members}
         renamed = {}
         for key, item in value.items():
+            if item is None:
+                continue  # an absent member, as for the SDK
             member = by_name.get(key.lower(), key)
             renamed[member] = (
                 request_parameters(item, shape.members[member]) if member in shape.members else item

@@ -29,7 +29,6 @@ USED = (
     "_fail_state_error",
     "_get_execution_history",
     "_invoke_resource",
-    "_parse_intrinsic_call",
     "_resolve_state_machine_arn",
     "_restore_state",
     "_run_distributed_map",
@@ -59,12 +58,18 @@ DistributedMapError: Any = sfn._ExecutionError
 _JSONATA_CODE = re.compile(r"^[A-Z]\d{4}: ")
 
 
-def parse_intrinsic(text: str) -> Any:
-    """The call tree of `States.Name(...)`: ("call", name, args); ValueError where it is none."""
-    node, end = sfn._parse_intrinsic_call(text, 0)
-    if text[end:].strip():
-        raise ValueError(f"'{text}' has more after the closing parenthesis")
-    return node
+class _Context(dict[str, Any]):
+    """The context object as MiniStack's JSONata takes it.
+
+    It has the variables under `get`, but not among its items: $states.context shows the items.
+    """
+
+    def __init__(self, context: dict[str, Any], variables: dict[str, Any]) -> None:
+        super().__init__(context)
+        self._variables = variables
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self._variables if key == "variables" else super().get(key, default)
 
 
 def run_intrinsic(name: str, values: list[Any]) -> Any:
@@ -72,8 +77,14 @@ def run_intrinsic(name: str, values: list[Any]) -> Any:
     return sfn._exec_intrinsic(("call", name, [("str", value) for value in values]), None, None)
 
 
-def jsonata(expression: str, field: str, data: Any, context: dict[str, Any], **bound: Any) -> Any:
-    """One JSONata expression (without `{% %}`), failing as AWS words it for the field it stands in."""
+def jsonata(
+    expression: str, field: str, data: Any, context: dict[str, Any], variables: dict[str, Any], **bound: Any
+) -> Any:
+    """One JSONata expression (without `{% %}`), failing as AWS words it for the field it stands in.
+
+    `bound` may have `result` and `error_output`.
+    """
+    context = _Context(context, variables)
     try:
         return sfn._evaluate_jsonata(
             expression, data, context, bound.get("result"), bound.get("error_output")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from pipeline.local.states import integrations, template, tokens
+from pipeline.local.states import integrations, paths, query, template, tokens
 from pipeline.local.states.engine import Outcome, finish, following, handles
 from pipeline.local.states.errors import DATA_LIMIT, TIMEOUT, Fault, StateFailure, too_large
 from pipeline.local.states.frame import Frame
 from pipeline.local.states.guard import guarded
 from pipeline.local.states.jsontext import dumps, exceeds_limit
-from pipeline.local.states.taskcall import TOKEN, Resource, TaskCall, TimedOut, parse_resource
+from pipeline.local.states.taskcall import REQUEST, Resource, TaskCall, TimedOut, parse_resource
 from pipeline.local.states.taskevents import TaskEvents, recorder
 
 
@@ -28,10 +28,11 @@ def run(frame: Frame, state: dict[str, Any], data: Any) -> Any:
     """One attempt; the task's result, before ResultSelector."""
     resource = parse_resource(state["Resource"])
     token, waiting = "", None
-    if resource.pattern == TOKEN or ":activity:" in resource.arn:
+    if resource.pattern != REQUEST or ":activity:" in resource.arn:
+        # A .sync task has a token too: whoever gets it may end the task before its job ends.
         token, waiting = tokens.issue()
-        if resource.pattern == TOKEN:
-            frame.context["Task"] = {"Token": token}
+        if resource.pattern != REQUEST:
+            frame.note(Task={"Token": token})
     try:
         timeout = _seconds(frame, state, "TimeoutSeconds", data)
         heartbeat = _seconds(frame, state, "HeartbeatSeconds", data)
@@ -50,7 +51,7 @@ def run(frame: Frame, state: dict[str, Any], data: Any) -> Any:
     finally:
         if token:
             tokens.retire(token)
-            frame.context.pop("Task", None)
+            frame.note(Task=None)
 
 
 def _recorded(call: TaskCall, events: TaskEvents, limits: dict[str, int]) -> Any:
@@ -77,9 +78,9 @@ def _seconds(frame: Frame, state: dict[str, Any], name: str, data: Any) -> int |
     """TimeoutSeconds or HeartbeatSeconds: literal, by path, or JSONata."""
     if f"{name}Path" in state:
         path = state[f"{name}Path"]
-        value = template.reference(path, frame.env(data))
+        value = paths.reference(path, frame.env(data))
     elif name in state and frame.is_jsonata(state):
-        path, value = name, template.typed_query(state, name, "number", frame.env(data))
+        path, value = name, query.typed(state, name, "number", frame.env(data))
     elif name in state:
         path, value = name, state[name]
     else:
@@ -92,10 +93,10 @@ def _seconds(frame: Frame, state: dict[str, Any], name: str, data: Any) -> int |
 def _parameters(frame: Frame, state: dict[str, Any], data: Any) -> Any:
     if frame.is_jsonata(state):
         parameters = (
-            template.query(state["Arguments"], frame.env(data), "Arguments") if "Arguments" in state else data
+            query.evaluate(state["Arguments"], frame.env(data), "Arguments") if "Arguments" in state else data
         )
     else:
-        effective = template.filtered(state, "InputPath", frame.env(data))
+        effective = paths.filtered(state, "InputPath", frame.env(data))
         parameters = (
             template.payload(state["Parameters"], frame.env(effective))
             if "Parameters" in state

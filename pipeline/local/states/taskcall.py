@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import re
 import threading
@@ -12,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 from pipeline.local import roles
+from pipeline.local.states import clients
 from pipeline.local.states.cancel import Signal
-from pipeline.local.states.errors import TIMEOUT, StateFailure
+from pipeline.local.states.errors import TASK_FAILED, TIMEOUT, StateFailure
 from pipeline.local.states.frame import Frame
 from pipeline.local.states.history import INCLUDED
 from pipeline.local.states.jsontext import dumps
@@ -24,7 +24,8 @@ logger = logging.getLogger("pipeline.local.states")
 T = TypeVar("T")
 REQUEST, SYNC, SYNC_2, TOKEN = "", ".sync", ".sync:2", ".waitForTaskToken"
 _RESOURCE = re.compile(
-    r"arn:aws[a-z-]*:states:[^:]*:[^:]*:(?P<service>.+):(?P<api>[A-Za-z0-9]+)(?P<pattern>\.sync(?::2)?|\.waitForTaskToken)?"
+    r"arn:aws[a-z-]*:states:[^:]*:[^:]*:(?P<service>[A-Za-z0-9:-]+):(?P<api>[A-Za-z0-9]+)"
+    r"(?P<pattern>\.sync(?::2)?|\.waitForTaskToken)?"
 )
 
 
@@ -79,19 +80,10 @@ class TaskCall:
     def client(self, service: str) -> Any:
         """A boto3 client with the state machine's role, at our own endpoint."""
         run = self.frame.run
-        # One session a role: AWS shows a random one, ours is stable so that clients can be kept.
-        session = hashlib.sha256(run.role_arn.encode()).hexdigest()[:32]
         try:
-            credentials = roles.credentials_for(
-                run.role_arn, session, "states", source_arn=run.record["stateMachineArn"]
-            )
+            return clients.client(service, run.role_arn, run.region, run.record["stateMachineArn"])
         except roles.RoleNotAssumable as error:
-            raise StateFailure(
-                "States.TaskFailed",
-                f"Neither the global service principal states.amazonaws.com, nor the regional one is authorized to "
-                f"assume the provided role. ({error.role_arn}: {error.why})",
-            ) from error
-        return roles.client(service, run.region, credentials)
+            raise StateFailure(TASK_FAILED, clients.not_assumable(error)) from error
 
     def left(self) -> float | None:
         """Seconds until the timeout."""
@@ -138,20 +130,24 @@ class TaskCall:
         result: T = box["result"]
         return result
 
-    def pause(self, seconds: float) -> None:
-        """Wait between two looks at a job; raises TimedOut or Stopped."""
+    def pause(self, seconds: float) -> bool:
+        """Wait between two looks at a job; True once its token was answered. Raises TimedOut or Stopped."""
+        assert self.waiting is not None
         left = self.left()
+        if self.frame.scope.wait(
+            self.waiting.signal, seconds if left is None else max(0.0, min(seconds, left))
+        ):
+            return True
         if left is not None and left <= seconds:
-            self.frame.scope.sleep(max(0.0, left))
             raise TimedOut
-        self.frame.scope.sleep(seconds)
+        return False
 
     def quietly(self, action: Callable[[], Any]) -> None:
         """Clean up: its failure is logged and changes nothing."""
         try:
             action()
-        except Exception as error:
-            logger.warning("cleaning up %s of %s: %s", self.resource.name, self.frame.run.arn, error)
+        except Exception:
+            logger.exception("cleaning up %s of %s", self.resource.name, self.frame.run.arn)
 
     def submitted(self, output: Any) -> None:
         """Record that the service has taken the work on."""
@@ -166,7 +162,7 @@ class TaskCall:
         )
 
     def told(self) -> Any:
-        """Wait for the task token's answer, its heartbeats and the timeout; the output as JSON data or text."""
+        """Wait for the task token's answer, its heartbeats and the timeout; the outcome (tokens.Waiting)."""
         assert self.waiting is not None
         waiting = self.waiting
         while True:

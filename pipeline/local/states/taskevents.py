@@ -1,4 +1,4 @@
-"""The events of a Task attempt: Task* for service integrations, LambdaFunction* and Activity* for plain ARNs."""
+"""The events of a Task attempt: Task* of integrations, LambdaFunction* and Activity* of plain ARNs."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from pipeline.local.states.cancel import Signal
 
 @dataclass
 class Waiting:
-    """One task that waits. `outcome` is ("success", output text) or ("failure", error, cause) once it is told."""
+    """One task that waits. `outcome` is ("success", output) or ("failure", error, cause) once told."""
 
     signal: Signal = field(default_factory=Signal)
     outcome: tuple[Any, ...] | None = None
@@ -21,7 +21,7 @@ class Waiting:
 
 
 class TokenError(Exception):
-    """A token nobody waits for. `code` and `message` are the API's."""
+    """A call with a token that cannot be taken. `code` and `message` are the API's."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -48,7 +48,8 @@ def retire(token: str) -> None:
         _waiting.pop(token, None)
 
 
-def _find(token: Any) -> Waiting:
+def find(token: Any) -> Waiting:
+    """The task that waits behind a token; raises TokenError when there is none."""
     with _lock:
         task = _waiting.get(token) if isinstance(token, str) else None
     if task is not None and task.outcome is None:
@@ -59,18 +60,18 @@ def _find(token: Any) -> Waiting:
 
 
 def succeed(token: Any, output: str) -> None:
-    task = _find(token)
+    task = find(token)
     task.outcome = ("success", output)
     task.signal.finish()
 
 
 def fail(token: Any, error: str | None, cause: str | None) -> None:
-    task = _find(token)
+    task = find(token)
     task.outcome = ("failure", error, cause)
     task.signal.finish()
 
 
 def beat(token: Any) -> None:
     """A heartbeat: the task's HeartbeatSeconds start anew."""
-    task = _find(token)
+    task = find(token)
     task.beat = time.monotonic()

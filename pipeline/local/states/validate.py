@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.local.states import choice, integrations, jsonpath, seams
+from pipeline.local.states import choice, integrations, intrinsics, jsonpath
 from pipeline.local.states.asl import COMMON, FIELDS, JSONATA_FIELDS, JSONPATH_FIELDS, REQUIRED, TOP
+from pipeline.local.states.query import JSONATA
 from pipeline.local.states.taskcall import SYNC, SYNC_2, TOKEN, parse_resource
-from pipeline.local.states.template import JSONATA
 
 SCHEMA = "SCHEMA_VALIDATION_FAILED"
 TARGET = "MISSING_TRANSITION_TARGET"
@@ -188,7 +188,7 @@ class _State:
             if "Next" not in rule:
                 yield Diagnostic(SCHEMA, "These fields are required: [Next]", at)
         for machine, at in self._machines(kind):
-            yield from _Machine(machine, at, self.machine.kind, language).problems()
+            yield from _Machine(machine, at, self.machine.kind, self.machine.language).problems()
         if language != JSONATA:
             for name in ("Parameters", "ResultSelector", "ItemSelector", "Assign"):
                 yield from _paths(self.body.get(name), f"{self.at}/{name}")
@@ -239,7 +239,10 @@ def _paths(template: Any, at: str) -> Iterator[Diagnostic]:
         for key, value in template.items():
             if key.endswith(".$"):
                 if not _expression(value):
-                    message = f"The value for the field '{key}' must be a valid JSONPath or a valid intrinsic function call"
+                    message = (
+                        f"The value for the field '{key}' must be a valid JSONPath or a valid intrinsic "
+                        "function call"
+                    )
                     yield Diagnostic(SCHEMA, message, at)
             else:
                 yield from _paths(value, at)
@@ -253,7 +256,7 @@ def _expression(value: Any) -> bool:
         return False
     try:
         if value.startswith("States."):
-            seams.parse_intrinsic(value)
+            intrinsics.parse(value)
         else:
             jsonpath.parse(value)
     except ValueError:

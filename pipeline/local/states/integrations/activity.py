@@ -18,10 +18,14 @@ class Activity(Integration):
     def supports(self, resource: Resource) -> bool:
         return ":states:" in resource.arn and ":activity:" in resource.arn
 
+    def shown(self, call: TaskCall) -> Any:
+        # Before the task is scheduled, as AWS finds out.
+        if call.resource.arn not in seams.activities:
+            raise Fault(f"The activity {call.resource.arn} does not exist.")
+        return call.parameters
+
     def run(self, call: TaskCall) -> Any:
         arn = call.resource.arn
-        if arn not in seams.activities:
-            raise Fault(f"The activity {arn} does not exist.")
         offer = {"taskToken": call.token, "input": dumps(call.parameters)}
         queue = seams.activity_tasks.setdefault(arn, [])
         queue.append(offer)

@@ -1,4 +1,4 @@
-"""API calls of tasks: validated against botocore's model, made with the role, errors named as AWS names them."""
+"""API calls of tasks: checked against botocore's model, made with the role, errors named as on AWS."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from botocore.validate import ParamValidator
 
 from pipeline.local.states import sdknames
@@ -33,14 +33,20 @@ class Style:
     generic: str
     optimised: bool
 
-    def failure(self, name: str, message: str, status: int, code: str, request_id: str) -> StateFailure:
+    def failure(
+        self, name: str, message: str, status: int, code: str, request_id: str, host_id: str = ""
+    ) -> StateFailure:
         if self.optimised:
             known = (
                 f"(Service: {self.label}; Status Code: {status}; Error Code: {code}; "
                 f"Request ID: {request_id}; Proxy: null)"
             )
         else:
-            known = f"(Service: {self.label}, Status Code: {status}, Request ID: {request_id}) (SDK Attempt Count: 1)"
+            extended = f", Extended Request ID: {host_id}" if host_id else ""
+            known = (
+                f"(Service: {self.label}, Status Code: {status}, Request ID: {request_id}{extended}) "
+                "(SDK Attempt Count: 1)"
+            )
         return StateFailure(f"{self.prefix}.{name}", f"{message} {known}")
 
 
@@ -74,6 +80,9 @@ def invoke(call: TaskCall, style: Style, api: str, parameters: Any) -> tuple[dic
         return client._make_api_call(model.name, request), model
     except ClientError as error:
         raise _refused(style, client.meta.service_model, error) from error
+    except ParamValidationError as error:
+        # Lengths and ranges: AWS lets the service refuse them.
+        raise style.failure(style.generic, str(error), 400, "ValidationException", "") from error
     except BotoCoreError as error:
         raise StateFailure(
             f"{style.prefix}.SdkClientException", f"Unable to execute HTTP request: {error}"
@@ -114,9 +123,9 @@ def _refused(style: Style, model: Any, error: ClientError) -> StateFailure:
     known = error.response.get("ResponseMetadata", {})
     code = str(said.get("Code", "Unknown")).rsplit("#", 1)[-1]
     name = sdknames.modelled_error(model, code) or style.generic
-    return style.failure(
-        name, str(said.get("Message", "")), known.get("HTTPStatusCode", 400), code, known.get("RequestId", "")
-    )
+    status, request_id = known.get("HTTPStatusCode", 400), known.get("RequestId", "")
+    host_id = known.get("HostId", "") if style.botocore == "s3" else ""
+    return style.failure(name, str(said.get("Message", "")), status, code, request_id, host_id)
 
 
 def _check(style: Style, model: Any, request: Any, parameters: Any) -> None:
@@ -139,7 +148,8 @@ def _check(style: Style, model: Any, request: Any, parameters: Any) -> None:
         elif kind == "missing required field":
             path = ".".join(part for part in (name.lstrip("."), details["required_name"]) if part)
             missing.append(
-                f"Value null at '{path[:1].lower() + path[1:]}' failed to satisfy constraint: Member must not be null"
+                f"Value null at '{path[:1].lower() + path[1:]}' failed to satisfy constraint: "
+                "Member must not be null"
             )
     if wrong:
         raise Fault(

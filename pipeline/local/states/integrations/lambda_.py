@@ -60,12 +60,14 @@ class Invoke(Integration):
                 "[The field 'FunctionName' is required but was missing]"
             )
         request = {key: value for key, value in parameters.items() if key != "Payload"}
-        if "Payload" in parameters:
-            request["Payload"] = dumps(parameters["Payload"])
+        payload = parameters.get("Payload")
+        if payload is not None:
+            # A string is the request's body as it stands, anything else is sent as JSON.
+            request["Payload"] = payload if isinstance(payload, str) else dumps(payload)
         response, text = _invoke(call, request)
         if response.get("FunctionError"):
-            payload = _json(text)
-            raise _function_failure(text, dumps(payload) if not isinstance(payload, str) else payload)
+            report = _json(text)
+            raise _function_failure(text, report if isinstance(report, str) else dumps(report))
         members = ("ExecutedVersion", "LogResult", "StatusCode")
         output = {name: response[name] for name in members if name in response}
         output.setdefault("ExecutedVersion", "$LATEST")

@@ -19,11 +19,28 @@ JOB = Job(
     failed=frozenset({"FAILED", "TIMED_OUT", "ABORTED"}),
     stop="StopExecution",
     rule="StepFunctionsGetEventsForStepFunctionsExecutionRule",
+    # What DescribeExecution had when AWS made the integration.
+    members=frozenset(
+        {
+            "Cause",
+            "Error",
+            "ExecutionArn",
+            "Input",
+            "InputDetails",
+            "Name",
+            "Output",
+            "OutputDetails",
+            "StartDate",
+            "StateMachineArn",
+            "Status",
+            "StopDate",
+        }
+    ),
 )
 
 
 class States(Integration):
-    """Step Functions' own optimised integration. `.sync:2` gives the child's output as JSON, `.sync` as text."""
+    """Step Functions' own integration. `.sync:2` gives the child's output as JSON, `.sync` as text."""
 
     def supports(self, resource: Resource) -> bool:
         return resource.api == "startExecution" and resource.pattern in (REQUEST, SYNC, SYNC_2, TOKEN)

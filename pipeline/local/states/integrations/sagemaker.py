@@ -47,7 +47,7 @@ def _job(kind: str, rule: str) -> Job:
     )
 
 
-# The APIs of the optimised integration: AWS, "Create and manage Amazon SageMaker AI jobs with Step Functions".
+# The integration's APIs: AWS, "Create and manage Amazon SageMaker AI jobs with Step Functions".
 JOBS = {
     "createHyperParameterTuningJob": _job("HyperParameterTuningJob", "TuningJobs"),
     "createLabelingJob": _job("LabelingJob", "LabelingJobs"),

@@ -24,7 +24,7 @@ def from_token(call: TaskCall) -> Any:
     """What SendTaskSuccess sent; raises what SendTaskFailure told."""
     kind, *said = call.told()
     if kind == "failure":
-        raise StateFailure(said[0], said[1])
+        raise StateFailure(said[0], said[1], absent=None)
     return json.loads(said[0])
 
 
@@ -39,6 +39,8 @@ class Job:
         succeeded, failed: the statuses at which the job is over.
         stop: the API that stops it.
         rule: the EventBridge rule that AWS manages for the integration.
+        members: the members of the description that are passed on; empty for all.
+        extra: further members of the result.
     """
 
     describe: str
@@ -48,14 +50,15 @@ class Job:
     failed: frozenset[str]
     stop: str
     rule: str = ""
+    members: frozenset[str] = frozenset()
     extra: Callable[[TaskCall, dict[str, Any]], dict[str, Any]] = field(default=lambda _call, _parameters: {})
 
 
 def run_job(call: TaskCall, style: Style, job: Job, parameters: Any) -> Any:
     """Create the job, wait for its end, return its description.
 
-    A failed job is States.TaskFailed with the description as cause. A timeout, a stopped execution or a failed
-    sibling stops the job, even one whose creation is still under way.
+    A failed job is States.TaskFailed with the description as cause. A timeout, a stopped execution or a
+    failed sibling stops the job, even one whose creation is still under way.
     """
 
     def undo(answer: tuple[dict[str, Any], Any]) -> None:
@@ -66,6 +69,8 @@ def run_job(call: TaskCall, style: Style, job: Job, parameters: Any) -> Any:
     try:
         call.submitted(api.output(style, response, model))
         description = _wait(call, style, job, key)
+        if description is None:
+            return from_token(call)
     except (TimedOut, Stopped):
         call.quietly(lambda: _stop(call, style, job, key))
         raise
@@ -75,14 +80,18 @@ def run_job(call: TaskCall, style: Style, job: Job, parameters: Any) -> Any:
     return value
 
 
-def _wait(call: TaskCall, style: Style, job: Job, key: dict[str, Any]) -> dict[str, Any]:
+def _wait(call: TaskCall, style: Style, job: Job, key: dict[str, Any]) -> dict[str, Any] | None:
+    """The description of the ended job, None if the task's token was answered before."""
     pause = FIRST_POLL
     while True:
         response, model = call.call(lambda: api.invoke(call, style, job.describe, key))
         description = api.output(style, response, model, metadata=False)
         if description.get(job.status) in job.succeeded | job.failed:
-            return description
-        call.pause(pause)
+            return {
+                name: item for name, item in description.items() if not job.members or name in job.members
+            }
+        if call.pause(pause):
+            return None
         pause = min(pause * POLL_GROWTH, LAST_POLL)
 
 
