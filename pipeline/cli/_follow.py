@@ -25,6 +25,7 @@ MARKS = {
     "aborted": ("x", "red"),
 }
 TAIL = 30
+LATE_LOOKS = 4
 # Longer causes than this are a service's whole answer; the sentence in it is shown instead.
 LONG = 600
 
@@ -130,9 +131,7 @@ def _finish(settings: Settings, clients: Clients, step: Step, args: argparse.Nam
     _output.say(_output.paint(head, "red", sys.stderr))
     if cause:
         _output.say(f"  {cause if len(cause) <= LONG else cause[:LONG] + '...'}")
-    _log_tail(
-        settings, clients, culprit, about_endpoint="Endpoint" in f"{error} {culprit.name if culprit else ''}"
-    )
+    _log_tail(settings, clients, step, "Endpoint" in f"{error} {culprit.name if culprit else ''}")
     _output.say(f"more: pipeline logs {args.name}; pipeline graph {args.name} --format svg --execution last")
 
 
@@ -145,17 +144,25 @@ def _reason(step: Step) -> str:
     return f" ({reason})" if reason else ""
 
 
-def _log_tail(settings: Settings, clients: Clients, culprit: Visit | None, about_endpoint: bool) -> None:
+def _log_tail(settings: Settings, clients: Clients, step: Step, about_endpoint: bool) -> None:
     """The last lines of what failed: its job or function, or the containers of the endpoint."""
+    from pipeline.aws.pace import Pace
     from pipeline.errors import TargetError
     from pipeline.execution import logs
 
+    culprit = step.timeline.culprit()
     try:
         found = logs.sources_of(culprit, clients)[-1:] if culprit else []
         if about_endpoint:
-            found.append(logs.endpoint_source(settings))
+            found.append(logs.endpoint_source(settings, step.description["startDate"]))
         for source in found:
-            lines = logs.tail(clients, source, TAIL)
+            lines, pace = logs.tail(clients, source, TAIL), Pace(first=0.3, longest=1)
+            # The last lines of a program that died reach CloudWatch a little after its death is known.
+            for _ in range(LATE_LOOKS):
+                if lines:
+                    break
+                pace.wait()
+                lines = logs.tail(clients, source, TAIL)
             if lines:
                 _output.say(f"  last {len(lines)} lines of {source.group} {source.stream_prefix}".rstrip())
             for line in lines:

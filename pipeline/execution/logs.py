@@ -28,6 +28,10 @@ ENDPOINT_GROUP = "/aws/sagemaker/Endpoints/"
 EARLY_MS, LATE_MS = 20, 1_500
 
 
+# So many streams FilterLogEvents takes at once; a job has one a host.
+MAX_STREAMS = 100
+
+
 @dataclass(frozen=True)
 class Source:
     """One place with lines of a run: a log group, and what narrows it down. Times in epoch milliseconds."""
@@ -78,9 +82,9 @@ def apart(found: list[Source]) -> list[Source]:
     return found
 
 
-def endpoint_source(settings: Settings) -> Source:
-    """What the endpoint's containers print."""
-    return Source("endpoint", f"{ENDPOINT_GROUP}{settings.stack_name}")
+def endpoint_source(settings: Settings, since: datetime | None = None) -> Source:
+    """What the endpoint's containers print (from a time on)."""
+    return Source("endpoint", f"{ENDPOINT_GROUP}{settings.stack_name}", start=_ms(since) if since else None)
 
 
 def machine_source(settings: Settings, clients: Clients, arn: str, machine_arn: str) -> Source | None:
@@ -123,8 +127,6 @@ def tail(clients: Clients, source: Source, count: int) -> list[Line]:
 
 def _read(clients: Clients, source: Source, after: int | None) -> Iterator[Line]:
     request: dict[str, Any] = {"logGroupName": source.group}
-    if source.stream_prefix:
-        request["logStreamNamePrefix"] = source.stream_prefix
     start = max((t for t in (source.start, after) if t is not None), default=None)
     if start is not None:
         request["startTime"] = start
@@ -132,6 +134,10 @@ def _read(clients: Clients, source: Source, after: int | None) -> Iterator[Line]
         request["endTime"] = source.end
     with told(clients.target.name):
         try:
+            if source.stream_prefix:
+                request["logStreamNames"] = _streams(clients, source)
+                if not request["logStreamNames"]:
+                    return
             for page in clients.logs.get_paginator("filter_log_events").paginate(**request):
                 for event in page["events"]:
                     yield Line(
@@ -144,6 +150,15 @@ def _read(clients: Clients, source: Source, after: int | None) -> Iterator[Line]
         except ClientError as error:
             if code(error) != "ResourceNotFoundException":
                 raise
+
+
+def _streams(clients: Clients, source: Source) -> list[str]:
+    """The streams of one job: its name, a slash, and a host. (Another job's name may begin alike.)"""
+    pages = clients.logs.get_paginator("describe_log_streams").paginate(
+        logGroupName=source.group, logStreamNamePrefix=f"{source.stream_prefix}/"
+    )
+    found = [stream["logStreamName"] for page in pages for stream in page["logStreams"]]
+    return found[:MAX_STREAMS]
 
 
 def _ms(moment: datetime) -> int:
