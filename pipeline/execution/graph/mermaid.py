@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from pipeline.execution.graph.colours import COLOURS
@@ -17,7 +18,8 @@ SHAPES = {
 
 def mermaid(graph: Machine, statuses: Mapping[str, str], title: str) -> str:
     """A flowchart; states coloured by `statuses` (state -> succeeded, failed, running, ...)."""
-    lines = ["---", f"title: {title}", "---", "flowchart TD"]
+    # The title is YAML, where a colon would begin a mapping; JSON's quoting is YAML's too.
+    lines = ["---", f"title: {json.dumps(title)}", "---", "flowchart TD"]
     ids: dict[str, str] = {}
     _nodes(graph, lines, ids, "  ")
     lines.append(f"  start((start)) --> {ids[graph.start]}")

@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ElementTree
 from typing import Any
 
 import pytest
+import yaml
 
 from pipeline.execution.graph import draw, nodes
 from pipeline.execution.graph.layout import Layout, Link, layout
@@ -122,7 +123,8 @@ def test_a_run_colours_its_states_and_explains_the_colours() -> None:
     assert "Left (Task): failed" in titles
     assert {"succeeded", "failed", "running", "not reached"} <= set(texts(svg))
     assert "not reached" not in texts(draw(ASL, "svg", {}, "t"))
-    drawn = draw(ASL, "mermaid", statuses, "run")
+    drawn = draw(ASL, "mermaid", statuses, "run: FAILED")
+    assert yaml.safe_load(drawn.split("---")[1]) == {"title": "run: FAILED"}
     assert "classDef failed" in drawn
     assert "classDef caught" not in drawn
 
