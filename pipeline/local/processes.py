@@ -83,6 +83,7 @@ def orphans(folder: Path) -> list[psutil.Process]:
         if process.pid in found or process.pid == os.getpid():
             continue
         with contextlib.suppress(psutil.Error, OSError):
+            # A zombie's environment is empty, so it is no orphan to end.
             if process.environ().get(OWNER_VARIABLE) == owner:
                 found[process.pid] = process
     return list(found.values())
@@ -96,12 +97,24 @@ def kill(found: list[psutil.Process], grace_seconds: float = 2.0) -> int:
     for process in found:
         with contextlib.suppress(psutil.Error):
             process.send_signal(signal.SIGTERM)
-    _, remaining = psutil.wait_procs(found, timeout=grace_seconds)
-    for process in remaining:
+    for process in _remaining(found, grace_seconds):
         with contextlib.suppress(psutil.Error):
             process.kill()
-    psutil.wait_procs(remaining, timeout=grace_seconds)
+    _remaining(found, grace_seconds)
     return len(found)
+
+
+def _remaining(found: list[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Those that still run after so long. An orphan that nobody reaps has ended all the same."""
+    deadline = time.monotonic() + seconds
+    while True:
+        psutil.wait_procs(found, timeout=0)  # reaps those that are our own children
+        running = [
+            process for process in found if start_time(process.pid) is not None and process.is_running()
+        ]
+        if not running or time.monotonic() > deadline:
+            return running
+        time.sleep(0.01)
 
 
 def kill_orphans(folder: Path) -> int:

@@ -33,8 +33,9 @@ def install(cloudwatch: Any) -> None:
             theirs(alarm)
             return
         points = _points(cloudwatch, alarm)
-        if not points:
-            return  # nobody ever reported: as it was made, or set by SetAlarmState
+        judged_without = alarm.get("TreatMissingData") in ("breaching", "notBreaching")
+        if not points and not (judged_without and alarm["StateValue"] == "INSUFFICIENT_DATA"):
+            return  # nobody ever reported: as it was made, or as SetAlarmState set it
         values = _values(cloudwatch, alarm, points, time.time())
         state = judge(alarm, values)
         if state != alarm["StateValue"]:

@@ -94,6 +94,7 @@ def install() -> Application:
     def on_stop() -> None:
         stopped.set()
         _call("on_stop")
+        lambdas.stop()
 
     return Application(asgi=_guarded(app.app), on_start=on_start, on_stop=on_stop)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import re
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -61,12 +62,23 @@ def install(lambda_svc: Any) -> None:
     lambda_svc._execute_function_warm = execute_told
 
 
+def stop() -> None:
+    """End all workers and wait for them; without it they would end some time after the server."""
+    lambda_runtime = sys.modules.get("ministack.core.lambda_runtime")
+    if lambda_runtime is None:
+        return
+    with lambda_runtime._lock:
+        workers = [worker for entries in lambda_runtime._workers.values() for worker in entries]
+        lambda_runtime._workers.clear()
+    lambda_runtime.kill_workers(workers)
+
+
 def _log(lines: queue.Queue[str]) -> str:
     """What the function wrote up to the mark that our program sets behind each invocation.
 
     MiniStack waits 50 ms to see whether anything comes, which is most of a warm invocation.
     """
-    found = []
+    found: list[str] = []
     try:
         while True:
             line = lines.get(timeout=_LOG_SECONDS)

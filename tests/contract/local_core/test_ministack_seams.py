@@ -388,6 +388,18 @@ def test_lambda_workers(holds: Holds) -> None:
     )
 
 
+def test_workers_are_pooled_and_ended_together(holds: Holds) -> None:
+    holds(
+        """
+        from ministack.core import lambda_runtime
+        assert lambda_runtime._workers == {}
+        assert lambda_runtime._lock.acquire(blocking=False)
+        lambda_runtime._lock.release()
+        assert list(inspect.signature(lambda_runtime.kill_workers).parameters) == ["workers"]
+        """
+    )
+
+
 def test_a_function_runs_as_its_role(holds: Holds) -> None:
     holds(
         """
