@@ -156,7 +156,7 @@ def _answer(target: str, headers: dict[str, str], body: bytes, query_params: dic
         if service != "SageMaker" or not name:
             raise UnknownOperation(f"X-Amz-Target {target!r} names no operation of SageMaker.")
         _entry(name)
-        request = validation.parse(name, body)
+        request = validation.decode(body)
         result = call(name, request, current_scope(), current_caller(headers, query_params))
         return 200, {"Content-Type": CONTENT_TYPE}, json.dumps(result).encode()
     except SageMakerError as error:

@@ -42,21 +42,25 @@ def operations() -> frozenset[str]:
 
 
 def parse(operation: str, body: bytes) -> dict[str, Any]:
-    """The request's members as Python values, checked; timestamps as epoch seconds (float).
+    """decode() and check() in one.
 
     Raises:
         SerializationException: not JSON, or a value of the wrong type.
         ValidationException: a constraint of the model is violated.
     """
+    return check(operation, decode(body))
+
+
+def decode(body: bytes) -> Any:
+    """The JSON of a request's body; an empty body is an empty request."""
     try:
-        raw = json.loads(body or b"{}")
+        return json.loads(body or b"{}")
     except ValueError as error:
         raise SerializationException(f"The request body is not valid JSON: {error}") from None
-    return check(operation, raw)
 
 
 def check(operation: str, raw: Any) -> dict[str, Any]:
-    """As parse(), for a body already decoded."""
+    """The request's members as Python values, checked; timestamps as epoch seconds (float)."""
     shape = model().operation_model(operation).input_shape
     if shape is None:
         return {}

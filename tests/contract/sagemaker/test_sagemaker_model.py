@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from policy_sentry.querying.actions import get_action_data
 
-from pipeline.local.sagemaker import model_package, patterns, service, validation
+from pipeline.local.sagemaker import backend, model_package, patterns, service, validation
 from pipeline.local.sagemaker.store import Scope, store
 
 SCOPE = Scope("111122223333", "eu-west-1", "arn:aws:iam::111122223333:root")
@@ -180,3 +180,18 @@ def test_what_is_known_to_be_missing_is_refused_by_name() -> None:
     }
     with pytest.raises(service.SageMakerError, match="Serverless inference is not supported"):
         service.call("CreateEndpointConfig", {**asked, "ProductionVariants": [serverless]}, SCOPE)
+
+
+@pytest.mark.usefixtures("registry")
+def test_the_runtime_s_limit_and_operations_are_botocore_s() -> None:
+    import botocore.session
+
+    runtime = botocore.session.get_session().get_service_model("sagemaker-runtime")
+    assert runtime.shape_for("BodyBlob").metadata["max"] == backend.MAX_BODY
+    for name in runtime.operation_names:
+        path = runtime.operation_model(name).http["requestUri"].replace("{EndpointName}", "none")
+        answer = asyncio.run(service.handle_request("POST", path, {}, b"x", {}))
+        assert answer[1]["x-amzn-errortype"] == (
+            "ValidationError" if name == "InvokeEndpoint" else "UnsupportedOperation"
+        )
+        assert name == "InvokeEndpoint" or f"operation {name} is not supported" in answer[2].decode()
