@@ -83,16 +83,21 @@ def _key(settings: Settings, text: str) -> str:
 
 def _render(settings: Settings, path: Path, text: str) -> dict[str, Any]:
     # -P: the user's folder must not shadow modules. The child sees nothing of our environment but the path.
-    process = subprocess.run(
-        [sys.executable, "-P", "-W", "ignore", "-m", "pipeline.steps.child", str(path.resolve())],
-        input=text,
-        capture_output=True,
-        text=True,
-        cwd=settings.root,
-        env=_environment(settings.environment.region),
-        timeout=TIMEOUT_SECONDS,
-        check=False,
-    )
+    try:
+        process = subprocess.run(
+            [sys.executable, "-P", "-W", "ignore", "-m", "pipeline.steps.child", str(path.resolve())],
+            input=text,
+            capture_output=True,
+            text=True,
+            cwd=settings.root,
+            env=_environment(settings.environment.region),
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise DefinitionError(
+            f"did not end within {TIMEOUT_SECONDS} s", where=_relative(settings, path)
+        ) from None
     try:
         answer: dict[str, Any] = json.loads(process.stdout)
     except ValueError:

@@ -9,7 +9,7 @@ from pipeline.render.context import Context, Resource, get, ref, text
 from pipeline.render.model import canonical
 from pipeline.render.tasks import call, tasks
 
-# Supported by Lambda until October 2028; the handlers are tested with 3.11 and newer.
+# One of the API's runtimes; the handlers use nothing newer than 3.11, with which they are tested.
 RUNTIME = "python3.12"
 
 

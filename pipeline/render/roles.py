@@ -46,7 +46,9 @@ def role(context: Context, service: str, actor: str, statements: list[Statement]
     condition: dict[str, Any] = {"StringEquals": {"aws:SourceAccount": context.names.account}}
     if service == "states":
         condition["ArnEquals"] = {"aws:SourceArn": context.names.state_machine_arn}
-    if service != "lambda":  # Lambda assumes execution roles without saying for whom
+    # Lambda's guide does not promise these keys when it assumes an execution role; a role can only be passed
+    # within its account anyway.
+    if service != "lambda":
         trust["Condition"] = condition
     return {
         "Type": "AWS::IAM::Role",

@@ -1,7 +1,8 @@
 """Watching an endpoint: every status of the API, a bounded wait, and no rollback taken for a success.
 
 Waiting grows by a second each time (1, 2, 3 ...), so that a quick target is not slept away and a slow one
-not polled to death; after MAX_POLLS it is given up, which is about an hour. Step Functions has no `.sync`
+not polled to death. SageMaker ends every change itself, at the latest by its time limits for download and
+start, an hour each; MAX_POLLS, about four hours, is for the day it does not. Step Functions has no `.sync`
 for endpoints.
 """
 
@@ -14,7 +15,7 @@ from pipeline.steps.block import Failure, FailWithCaught, call
 from pipeline.steps.intrinsics import fmt, plus_one
 from pipeline.steps.sdk import Catch, Chain, Choice, ChoiceRule, EndpointStep, Gateway, Pass, Task, Wait
 
-MAX_POLLS = 85
+MAX_POLLS = 170
 WAIT_SECONDS = MAX_POLLS * (MAX_POLLS + 1) // 2
 
 # Every EndpointStatus of the API, by what can be done with the endpoint; a test compares with botocore.
@@ -78,7 +79,7 @@ def watching(name: str) -> tuple[Task, list[Any]]:
     )
     wait = _waiting("WaitForEndpoint", describe)
     late = Failure(
-        "EndpointTimedOut", fmt(f"Endpoint {name} is still {{}} after {WAIT_SECONDS} s of waiting", path)
+        "EndpointTimedOut", fmt(f"Endpoint {name} is still {{}} after {MAX_POLLS} looks at it", path)
     )
     bad, bad_why = _with_reason("EndpointFailed", f"Endpoint {name} is {{}} instead of InService", path)
     ended = _is(path, *BROKEN, *GOING_AWAY, *IMPAIRED)

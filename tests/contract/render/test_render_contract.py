@@ -330,6 +330,12 @@ def test_rendered_parts_fit_the_limits_of_aws() -> None:
             assert statements < 10_240, f"inline policies of {role} exceed IAM's limit"
 
 
+def test_the_functions_runtime_is_one_of_the_api() -> None:
+    from pipeline.render.functions import RUNTIME
+
+    assert RUNTIME in model("lambda").shape_for("Runtime").enum
+
+
 def _sizes(template: dict[str, Any]) -> dict[str, int]:
     sizes: dict[str, int] = {}
     for role, statement in policies(template):
