@@ -22,6 +22,43 @@ def _refuse(code: str, message: str) -> Response:
     return error_response_json(code, message, 400)
 
 
+_MISSING = {
+    "StateMachineDoesNotExist": ("stateMachineArn", "State Machine Does Not Exist"),
+    "ExecutionDoesNotExist": ("executionArn", "Execution Does Not Exist"),
+    "StateMachineAlreadyExists": ("name", "State Machine Already Exists"),
+}
+
+
+def worded(theirs: Any) -> Any:
+    """One of MiniStack's operations with AWS's words for what does not exist, and its check of ARNs."""
+
+    def operation(data: dict[str, Any]) -> Response:
+        for member in ("stateMachineArn", "executionArn"):
+            arn = data.get(member)
+            if isinstance(arn, str) and not arn.startswith("arn:"):
+                return _refuse("InvalidArn", f"Invalid Arn: 'Invalid ARN prefix: {arn}'")
+        response = theirs(data)
+        if response[0] < 400:
+            return response
+        code = str(json.loads(response[2]).get("__type", "")).rsplit("#", 1)[-1]
+        if code not in _MISSING:
+            return response
+        member, words = _MISSING[code]
+        named = machine_arn(str(data.get("name"))) if member == "name" else data.get(member)
+        return _refuse(code, f"{words}: '{named}'")
+
+    return operation
+
+
+def delete_state_machine(theirs: Any) -> Any:
+    """DeleteStateMachine, which on AWS also succeeds for a machine that is gone."""
+
+    def delete(data: dict[str, Any]) -> Response:
+        return theirs(data) if data.get("stateMachineArn") in seams.state_machines else json_response({})
+
+    return delete
+
+
 def machine_arn(name: str) -> str:
     """The ARN of a state machine in the request's account and region."""
     return f"arn:aws:states:{get_region()}:{get_account_id()}:stateMachine:{name}"
@@ -182,10 +219,10 @@ def describe_execution(theirs: Any) -> Any:
     """DescribeExecution with the members MiniStack leaves out, and without empty ones."""
 
     def describe(data: dict[str, Any]) -> Response:
+        status, headers, body = theirs(data)
         record = seams.executions.get(data.get("executionArn"))
-        if record is None:
-            return _refuse("ExecutionDoesNotExist", f"Execution Does Not Exist: '{data.get('executionArn')}'")
-        status, _headers, body = theirs(data)
+        if record is None or status >= 400:
+            return status, headers, body
         answer = {key: value for key, value in json.loads(body).items() if value is not None}
         if "output" not in answer:
             answer.pop("outputDetails", None)

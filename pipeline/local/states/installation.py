@@ -19,19 +19,34 @@ from pipeline.local.states.history import History, Line
 _test_role: contextvars.ContextVar[str] = contextvars.ContextVar("test_state_role", default="")
 
 
+# Operations that stay MiniStack's but for the words of their refusals.
+_WORDED = (
+    "_create_state_machine",
+    "_delete_state_machine",
+    "_describe_execution",
+    "_describe_state_machine",
+    "_describe_state_machine_for_execution",
+    "_get_execution_history",
+    "_list_executions",
+    "_update_state_machine",
+)
+
+
 def install(stepfunctions: Any) -> None:
     """Replace the execution core of `ministack.services.stepfunctions`, which looks functions up by name.
 
     Call once, before the service answers a request.
     """
-    replaced = {
-        "_create_state_machine": api.create_state_machine(stepfunctions._create_state_machine),
-        "_update_state_machine": api.update_state_machine(stepfunctions._update_state_machine),
+    worded = {name: api.worded(getattr(stepfunctions, name)) for name in _WORDED}
+    replaced = worded | {
+        "_create_state_machine": api.create_state_machine(worded["_create_state_machine"]),
+        "_delete_state_machine": api.delete_state_machine(worded["_delete_state_machine"]),
+        "_update_state_machine": api.update_state_machine(worded["_update_state_machine"]),
         "_validate_state_machine_definition": api.validate_definition,
         "_start_execution": api.start_execution,
         "_start_sync_execution": api.start_sync_execution,
         "_stop_execution": api.stop_execution,
-        "_describe_execution": api.describe_execution(stepfunctions._describe_execution),
+        "_describe_execution": api.describe_execution(worded["_describe_execution"]),
         "_send_task_success": api.send_task_success,
         "_send_task_failure": api.send_task_failure,
         "_send_task_heartbeat": api.send_task_heartbeat,

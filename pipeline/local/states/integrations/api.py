@@ -137,12 +137,9 @@ def _check(style: Style, model: Any, request: Any, parameters: Any) -> None:
             f"The Parameters '{dumps(parameters)}' could not be used to start the Task: [Not a JSON object]"
         )
     wrong, missing = [], []
-    for name, kind, details in ParamValidator().validate(request, model.input_shape)._errors:
+    for kind, name, details in ParamValidator().validate(request, model.input_shape)._errors:
         if kind == "unknown field":
-            field = (
-                sdknames.pascal(details["unknown_param"]) if not style.optimised else details["unknown_param"]
-            )
-            wrong.append(f"The field '{field}' is not supported by Step Functions")
+            wrong.append(f"The field '{details['unknown_param']}' is not supported by Step Functions")
         elif kind == "invalid type":
             wrong.append(f"The value of the field '{name.lstrip('.')}' has an invalid format")
         elif kind == "missing required field":
