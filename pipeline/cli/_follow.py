@@ -45,7 +45,7 @@ def follow(args: argparse.Namespace, settings: Settings, clients: Clients, start
             pace.wait(news=bool(step.changed))
     except KeyboardInterrupt:
         screen.clear()
-        _interrupted(args, clients, started)
+        _interrupted(args, settings, clients, started)
         raise
     screen.clear()
     if args.json:
@@ -172,12 +172,12 @@ def _log_tail(settings: Settings, clients: Clients, step: Step, about_endpoint: 
         _output.say(f"  (its log cannot be read: {error.what})")
 
 
-def _interrupted(args: argparse.Namespace, clients: Clients, started: Started) -> None:
+def _interrupted(args: argparse.Namespace, settings: Settings, clients: Clients, started: Started) -> None:
     where = f"--target {clients.target.name}"
     if args.stop_on_interrupt:
-        clients.stepfunctions.stop_execution(
-            executionArn=started.arn, error="Interrupted", cause="stopped by Ctrl-C with --stop-on-interrupt"
-        )
+        from pipeline.execution import start
+
+        start.stop(settings, clients, started.arn, "stopped by Ctrl-C with --stop-on-interrupt")
         _output.say(f"stopped {started.name}")
         return
     _output.say(f"not following any more; {started.name} goes on")

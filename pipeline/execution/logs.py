@@ -89,12 +89,13 @@ def endpoint_source(settings: Settings, since: datetime | None = None) -> Source
 
 def machine_source(settings: Settings, clients: Clients, arn: str, machine_arn: str) -> Source | None:
     """The state machine's own log, if it has one."""
-    machine = clients.stepfunctions.describe_state_machine(stateMachineArn=machine_arn)
+    with told(clients.target.name):
+        machine = clients.stepfunctions.describe_state_machine(stateMachineArn=machine_arn)
+        run = clients.stepfunctions.describe_execution(executionArn=arn)
     for destination in (machine.get("loggingConfiguration") or {}).get("destinations", []):
         group = (destination.get("cloudWatchLogsLogGroup") or {}).get("logGroupArn", "")
         if group:
             name = group.split(":log-group:", 1)[-1].removesuffix(":*")
-            run = clients.stepfunctions.describe_execution(executionArn=arn)
             end = _ms(run["stopDate"]) + LATE_MS if run.get("stopDate") else None
             return Source(settings.stack_name, name, "", _ms(run["startDate"]) - EARLY_MS, end)
     return None
@@ -102,12 +103,13 @@ def machine_source(settings: Settings, clients: Clients, arn: str, machine_arn: 
 
 def function_group(clients: Clients, function: str) -> str:
     """A function's log group: the configured one, else Lambda's own place."""
-    try:
-        found = clients.lambda_.get_function_configuration(FunctionName=function)
-    except ClientError as error:
-        if code(error) != "ResourceNotFoundException":
-            raise
-        found = {}
+    with told(clients.target.name):
+        try:
+            found = clients.lambda_.get_function_configuration(FunctionName=function)
+        except ClientError as error:
+            if code(error) != "ResourceNotFoundException":
+                raise
+            found = {}
     return str((found.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{function}")
 
 

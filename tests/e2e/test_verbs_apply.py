@@ -151,7 +151,7 @@ def test_what_nobody_can_find_is_told_with_what_to_do(cli: Cli) -> None:
     assert "never run" in cli("logs", "iris", code=1).stderr
     assert "not a date" in cli("run", "iris", "--date", "tomorrow", code=2).stderr
     assert "--yes" in cli("down", "iris", code=1).stderr
-    error = json.loads(cli("invoke", "iris", "--json", code=1).stdout)["error"]
+    (error,) = json.loads(cli("invoke", "iris", "--json", code=1).stdout)["errors"]
     assert error["hint"] == "pipeline run iris --follow"
 
 
