@@ -1,4 +1,4 @@
-"""A folder's content as one hash, so that the same source is the same image.
+"""An image's source as one hash, so that the same source is the same image.
 
 The hash covers sorted relative paths, the executable bit, and the bytes (for a symbolic link: where it
 points). Times, owners and the folder's own name do not count; nor do what Python and editors leave behind.
@@ -7,37 +7,31 @@ points). Times, owners and the folder's own name do not count; nor do what Pytho
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
-IGNORED_FOLDERS = frozenset({"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".git", ".venv"})
-IGNORED_SUFFIXES = (".pyc", ".pyo")
-IGNORED_NAMES = frozenset({".DS_Store"})
+from pipeline.image.context import context_files
 
 
 def tree_files(folder: Path) -> list[Path]:
-    """Files and symbolic links of `folder` that count as source, as sorted relative POSIX paths."""
-    return sorted(_walk(folder), key=lambda path: path.as_posix())
+    """Files and symbolic links of the image's source, as sorted relative POSIX paths in the image."""
+    return [Path(path) for path in context_files(folder)]
 
 
 def tree_hash(folder: Path) -> str:
-    """64 hex digits (SHA-256) over the content of `folder`.
+    """64 hex digits (SHA-256) over the image's source: `folder` and the shared folders it uses.
 
     Raises:
         FileNotFoundError: there is no such folder.
+        SettingsError: its container.toml is not valid.
     """
-    if not folder.is_dir():
-        raise FileNotFoundError(folder)
     total = hashlib.sha256()
-    for relative in tree_files(folder):
-        path = folder / relative
+    for relative, path in context_files(folder).items():
         if path.is_symlink():
             kind, content = "l", path.readlink().as_posix().encode()
         else:
             kind, content = ("x" if path.stat().st_mode & 0o100 else "f"), path.read_bytes()
         # Each field has a fixed length or an end mark, so that no two trees share an encoding.
-        total.update(f"{kind} {relative.as_posix()}\0".encode())
+        total.update(f"{kind} {relative}\0".encode())
         total.update(hashlib.sha256(content).digest())
     return total.hexdigest()
 
@@ -45,16 +39,3 @@ def tree_hash(folder: Path) -> str:
 def source_tag(folder: Path) -> str:
     """The image tag of a container folder: `src-` and the first 16 digits of its hash."""
     return f"src-{tree_hash(folder)[:16]}"
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    for current, folders, files in os.walk(folder):
-        here = Path(current)
-        for name in list(folders):
-            if name in IGNORED_FOLDERS:
-                folders.remove(name)
-            elif (here / name).is_symlink():
-                yield (here / name).relative_to(folder)
-        for name in files:
-            if name not in IGNORED_NAMES and not name.endswith(IGNORED_SUFFIXES):
-                yield (here / name).relative_to(folder)

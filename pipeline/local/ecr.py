@@ -21,7 +21,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipeline.image.fingerprint import source_tag, tree_files
+from pipeline.image.context import context_files
+from pipeline.image.fingerprint import source_tag
 from pipeline.local import context
 
 logger = logging.getLogger("pipeline.local.ecr")
@@ -153,14 +154,14 @@ def _has_snapshot(image: dict[str, Any]) -> bool:
 
 
 def _snapshot(folder: Path, tag: str) -> bytes | None:
-    """Copy the folder's source under its digest; the image's manifest, or None if it changed meanwhile."""
+    """Copy the image's source under its digest; the image's manifest, or None if it changed meanwhile."""
     images = context.paths().images
     copy = Path(tempfile.mkdtemp(prefix="making-", dir=images))
     try:
-        for relative in tree_files(folder):
+        for relative, path in context_files(folder).items():
             target = copy / relative
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(folder / relative, target, follow_symlinks=False)
+            shutil.copy2(path, target, follow_symlinks=False)
         if source_tag(copy) != tag:
             return None
         copy.chmod(0o755)
@@ -178,9 +179,8 @@ def _manifest(folder: Path) -> bytes:
     """A Docker v2 schema 2 manifest with one layer: the source, as a tar without times and owners."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for relative in tree_files(folder):
-            path = folder / relative
-            entry = tarfile.TarInfo(f"opt/program/{relative.as_posix()}")
+        for relative, path in context_files(folder).items():
+            entry = tarfile.TarInfo(f"opt/program/{relative}")
             entry.mode = 0o755 if path.stat(follow_symlinks=False).st_mode & 0o100 else 0o644
             if path.is_symlink():
                 entry.type, entry.linkname = tarfile.SYMTYPE, path.readlink().as_posix()
