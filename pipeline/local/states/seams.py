@@ -68,6 +68,9 @@ class _Context(dict[str, Any]):
         super().__init__(context)
         self._variables = variables
 
+    def __bool__(self) -> bool:
+        return True  # MiniStack takes an empty one for none at all
+
     def get(self, key: str, default: Any = None) -> Any:
         return self._variables if key == "variables" else super().get(key, default)
 
