@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from pipeline.local import roles
 
 SERVICE = "states"
@@ -35,6 +37,25 @@ def client(service: str, role_arn: str, region: str, source_arn: str) -> Any:
     principal = check(role_arn, region, source_arn)
     credentials = roles.credentials_for(role_arn, session, principal, source_arn=source_arn)
     return roles.client(service, region, credentials)
+
+
+def assumed(service: str, role_arn: str, region: str, source_arn: str, task_role: str) -> Any:
+    """A client with the permissions of a Task's own role (Credentials), assumed by the machine's role.
+
+    Raises TaskRoleRefused where the one may not assume the other.
+    """
+    sts = client("sts", role_arn, region, source_arn)
+    try:
+        answer = sts.assume_role(RoleArn=task_role, RoleSessionName="states")
+    except ClientError as error:
+        raise TaskRoleRefused(
+            f"The role {role_arn} is not authorized to assume the task state's role, {task_role}."
+        ) from error
+    return roles.client(service, region, answer["Credentials"])
+
+
+class TaskRoleRefused(Exception):
+    """The machine's role may not assume a Task's role; the text is AWS's."""
 
 
 def not_assumable(error: roles.RoleNotAssumable) -> str:

@@ -37,7 +37,12 @@ def run(frame: Frame, state: dict[str, Any], data: Any) -> Any:
         timeout = _seconds(frame, state, "TimeoutSeconds", data)
         heartbeat = _seconds(frame, state, "HeartbeatSeconds", data)
         parameters = _parameters(frame, state, data)
-        limits = {"timeoutInSeconds": timeout, "heartbeatInSeconds": heartbeat}
+        role = _role(frame, state, data)
+        shown = {
+            "timeoutInSeconds": timeout,
+            "heartbeatInSeconds": heartbeat,
+            "taskCredentials": {"roleArn": role} if role else None,
+        }
         call = TaskCall(
             frame,
             resource,
@@ -46,18 +51,19 @@ def run(frame: Frame, state: dict[str, Any], data: Any) -> Any:
             heartbeat=heartbeat,
             token=token,
             waiting=waiting,
+            role=role,
         )
-        return _recorded(call, recorder(frame, resource), {k: v for k, v in limits.items() if v is not None})
+        return _recorded(call, recorder(frame, resource), {k: v for k, v in shown.items() if v is not None})
     finally:
         if token:
             tokens.retire(token)
             frame.note(Task=None)
 
 
-def _recorded(call: TaskCall, events: TaskEvents, limits: dict[str, int]) -> Any:
-    """Do the work between its events."""
+def _recorded(call: TaskCall, events: TaskEvents, shown: dict[str, Any]) -> Any:
+    """Do the work between its events; `shown` are further members of the first."""
     integration = integrations.find(call.resource)
-    events.scheduled(integration.shown(call), limits)
+    events.scheduled(integration.shown(call), shown)
     try:
         events.started()
         result = integration.run(call)
@@ -88,6 +94,18 @@ def _seconds(frame: Frame, state: dict[str, Any], name: str, data: Any) -> int |
     if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
         raise Fault(f"The value of {name} must be a positive integer: {path} == {dumps(value)}")
     return value
+
+
+def _role(frame: Frame, state: dict[str, Any], data: Any) -> str:
+    """The RoleArn of the state's Credentials, "" without."""
+    given = state.get("Credentials")
+    if not given:
+        return ""
+    if frame.is_jsonata(state):
+        filled = query.evaluate(given, frame.env(data), "Credentials")
+    else:
+        filled = template.payload(given, frame.env(data), "Credentials")
+    return str(filled["RoleArn"])
 
 
 def _parameters(frame: Frame, state: dict[str, Any], data: Any) -> Any:

@@ -67,6 +67,7 @@ class TaskCall:
         deadline: time.monotonic() when TimeoutSeconds pass, or None.
         heartbeat: seconds a token may stay silent, or None.
         token: the task token and what waits behind it, for .waitForTaskToken and activities.
+        role: the role of the Task's Credentials; "" for the machine's own.
     """
 
     frame: Frame
@@ -76,14 +77,20 @@ class TaskCall:
     heartbeat: float | None = None
     token: str = ""
     waiting: Waiting | None = None
+    role: str = ""
 
     def client(self, service: str) -> Any:
         """A boto3 client with the state machine's role, at our own endpoint."""
         run = self.frame.run
+        machine = run.record["stateMachineArn"]
         try:
-            return clients.client(service, run.role_arn, run.region, run.record["stateMachineArn"])
+            if self.role:
+                return clients.assumed(service, run.role_arn, run.region, machine, self.role)
+            return clients.client(service, run.role_arn, run.region, machine)
         except roles.RoleNotAssumable as error:
             raise StateFailure(TASK_FAILED, clients.not_assumable(error)) from error
+        except clients.TaskRoleRefused as error:
+            raise StateFailure(TASK_FAILED, str(error)) from error
 
     def left(self) -> float | None:
         """Seconds until the timeout."""

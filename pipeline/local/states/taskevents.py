@@ -25,8 +25,8 @@ class TaskEvents:
         """What States.DataLimitExceeded calls the task."""
         return self.resource.service
 
-    def scheduled(self, parameters: Any, limits: dict[str, int]) -> None:
-        details = {**self.common, "region": self.region, "parameters": dumps(parameters), **limits}
+    def scheduled(self, parameters: Any, more: dict[str, Any]) -> None:
+        details = {**self.common, "region": self.region, "parameters": dumps(parameters), **more}
         self.line.add("TaskScheduled", details)
 
     def started(self) -> None:
@@ -53,12 +53,12 @@ class PlainEvents(TaskEvents):
     def limit_name(self) -> str:
         return self.resource.arn
 
-    def scheduled(self, parameters: Any, limits: dict[str, int]) -> None:
+    def scheduled(self, parameters: Any, more: dict[str, Any]) -> None:
         details = {
             "resource": self.resource.arn,
             "input": dumps(parameters),
             "inputDetails": INCLUDED,
-            **limits,
+            **more,
         }
         self.line.add(f"{self.prefix}Scheduled", details)
 

@@ -214,6 +214,10 @@ class _State:
                 yield {}, f"{self.at}/ItemProcessor"
 
     def _resource(self) -> Iterator[Diagnostic]:
+        credentials = self.body.get("Credentials")
+        if isinstance(credentials, dict) and not {"RoleArn", "RoleArn.$"} & set(credentials):
+            message = "The field 'RoleArn' is required but was missing"
+            yield Diagnostic(SCHEMA, message, f"{self.at}/Credentials")
         arn = self.body.get("Resource")
         at = f"{self.at}/Resource"
         if not isinstance(arn, str):

@@ -311,3 +311,26 @@ def test_an_execution_killed_with_the_server_is_failed_and_says_so(aws: Any, tmp
         assert again.history(running)[-1]["type"] == "ExecutionFailed"
     finally:
         down(tmp_path)
+
+
+def test_a_task_may_take_a_role_of_its_own(aws: Any) -> None:
+    reader = aws.role(allow("ssm:DescribeParameters"))
+    credentials = {"RoleArn": reader}
+    machine = task("aws-sdk:ssm:describeParameters", {}, Credentials=credentials)
+    machines_own = aws.role(allow("ssm:*"))
+    refused = aws.run(machine, machines_own)
+    assert refused["error"] == "States.TaskFailed"
+    assert refused["cause"] == (
+        f"The role {machines_own} is not authorized to assume the task state's role, {reader}."
+    )
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}],
+    }
+    aws.client("iam").update_assume_role_policy(
+        RoleName=reader.rsplit("/", 1)[-1], PolicyDocument=json.dumps(trust)
+    )
+    described = aws.run(machine, aws.role(allow("sts:AssumeRole", resource=reader)))
+    assert described["status"] == "SUCCEEDED", described.get("cause")
+    scheduled = next(e for e in aws.history(described["executionArn"]) if e["type"] == "TaskScheduled")
+    assert scheduled["taskScheduledEventDetails"]["taskCredentials"] == {"roleArn": reader}
