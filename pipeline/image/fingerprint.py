@@ -7,9 +7,12 @@ points). Times, owners and the folder's own name do not count; nor do what Pytho
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 from pipeline.image.context import context_files
+
+_TAG = re.compile(r"^(src-[0-9a-f]{16})(?:-[0-9a-f]{8})?$")
 
 
 def tree_files(folder: Path) -> list[Path]:
@@ -39,3 +42,12 @@ def tree_hash(folder: Path) -> str:
 def source_tag(folder: Path) -> str:
     """The image tag of a container folder: `src-` and the first 16 digits of its hash."""
     return f"src-{tree_hash(folder)[:16]}"
+
+
+def source_part(tag: str) -> str:
+    """The part of an image's tag that stands for its source alone; empty for a tag of another kind.
+
+    A tag may go on with what else the image was built from: `src-<16 hex>-<8 hex>` (pipeline.image.address).
+    """
+    found = _TAG.match(tag)
+    return found.group(1) if found else ""

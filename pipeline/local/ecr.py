@@ -1,35 +1,28 @@
-"""Images without an engine: a container folder of the repository, known to ECR by its content.
+"""What the local ECR knows: images that were pushed, and container folders known by their content.
 
-Asked for the tag of a container folder as it is now (`src-<16 hex>`), the registry takes a snapshot of the
-folder and answers with the snapshot's digest, as if somebody had built and pushed that very source. Jobs
-and endpoints run out of the snapshot, so a later edit does not reach what is already deployed.
+Without an engine nobody can build an image. Asked for the tag of a container folder as it is now
+(`src-<16 hex>`), the registry then takes a snapshot of the folder and answers with the snapshot's digest,
+as if somebody had built and pushed that very source. Jobs and endpoints run out of the snapshot, so a later
+edit does not reach what is already deployed. An image that was pushed has a snapshot too, where its source
+was at hand: so either runner can run it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import io
 import json
 import logging
 import re
 import shutil
-import tarfile
-import tempfile
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
-from pipeline.image.context import context_files
-from pipeline.image.fingerprint import source_tag
-from pipeline.local import context
+from pipeline.local import context, snapshots
 
 logger = logging.getLogger("pipeline.local.ecr")
 
-MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
-_CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
-_LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar"
 _URI = re.compile(
     r"^(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/"
     r"(?P<repository>[a-z0-9._/-]+?)(?:@(?P<digest>sha256:[0-9a-f]{64})|:(?P<tag>[\w][\w.-]{0,127}))?$"
@@ -65,12 +58,12 @@ def image_folder(image_uri: str) -> Path:
     tag = found["tag"] or ("latest" if not found["digest"] else None)
     for image in images:
         if image["imageDigest"] == found["digest"] or (tag and tag in image.get("imageTags", [])):
-            folder = _snapshot_folder(image["imageDigest"])
+            folder = snapshots.place(image["imageDigest"])
             if folder.is_dir():
                 return folder
     raise ImageNotFound(
-        f"{image_uri} is not in the local registry; it holds snapshots of the folders under container/, "
-        "which `pipeline apply` makes known"
+        f"{image_uri} is not in the local registry; it holds what was pushed, and without a Docker engine "
+        "snapshots of the folders under container/, which `pipeline apply` makes known"
     )
 
 
@@ -89,32 +82,74 @@ def _make_known(repository: str, tag: str) -> bool:
     images = ecr._images.get(repository)
     if images is None:
         return False
-    if any(tag in image.get("imageTags", []) and _has_snapshot(image) for image in images):
+    if any(tag in image.get("imageTags", []) and _usable(image) for image in images):
         return True
-    folder = context.root() / "container" / repository.rpartition("/")[2]
-    if not folder.is_dir() or source_tag(folder) != tag:
-        return False
-    manifest = _snapshot(folder, tag)
+    folder = snapshots.container_folder(repository, tag)
+    manifest = snapshots.take(folder, tag) if folder else None
     if manifest is None:
         return False
     digest = "sha256:" + hashlib.sha256(manifest).hexdigest()
+    record(images, ecr._registry_id(), repository, digest, tag, manifest, snapshots.MANIFEST_TYPE)
+    logger.info("%s:%s is known as %s", repository, tag, digest)
+    return True
+
+
+def step_aside(repository: str, tag: str) -> None:
+    """Take `tag` from a snapshot: an engine is here, so the tag is for the image that it will build.
+
+    What runs from the snapshot goes on, by its digest.
+    """
+    from ministack.services import ecr
+
+    with _registry:
+        for image in ecr._images.get(repository) or []:
+            if not image.get("pushed") and tag in image.get("imageTags", []):
+                _untag(image, tag)
+
+
+def record(
+    images: list[dict[str, Any]],
+    registry_id: str,
+    repository: str,
+    digest: str,
+    tag: str | None,
+    manifest: bytes,
+    media_type: str,
+    pushed: bool = False,
+) -> None:
+    """Put an image among a repository's, in MiniStack's form; the tag moves to it."""
+    for other in images:
+        if tag in other.get("imageTags", []):
+            _untag(other, str(tag))
     image = next((each for each in images if each["imageDigest"] == digest), None)
     if image is None:
         image = {
-            "registryId": ecr._registry_id(),
+            "registryId": registry_id,
             "repositoryName": repository,
-            "imageId": {"imageDigest": digest, "imageTag": tag},
+            "imageId": {"imageDigest": digest},
             "imageManifest": manifest.decode(),
-            "imageManifestMediaType": MANIFEST_TYPE,
+            "imageManifestMediaType": media_type,
             "imageTags": [],
             "imagePushedAt": int(time.time()),
             "imageDigest": digest,
         }
         images.append(image)
-    if tag not in image["imageTags"]:
+    if pushed:
+        image["pushed"] = True
+    if tag and tag not in image["imageTags"]:
         image["imageTags"].append(tag)
-    logger.info("%s:%s is known as %s", repository, tag, digest)
-    return True
+        image["imageId"] = {"imageDigest": digest, "imageTag": tag}
+
+
+def pushed(folder: Path) -> tuple[str, str, str, str] | None:
+    """(account, region, repository, digest) of the image that was pushed, by its folder; else None."""
+    from ministack.services import ecr
+
+    digest = f"sha256:{folder.name}"
+    for (account, region, repository), images in list(ecr._images._data.items()):
+        if any(image["imageDigest"] == digest and image.get("pushed") for image in images):
+            return account, region, repository, digest
+    return None
 
 
 def remove_unreferenced() -> None:
@@ -122,7 +157,7 @@ def remove_unreferenced() -> None:
     from ministack.services import ecr
 
     used = {
-        _snapshot_folder(image["imageDigest"]).name
+        snapshots.place(image["imageDigest"]).name
         for images in ecr._images._data.values()
         for image in images
     }
@@ -145,70 +180,57 @@ def missing_image(repository: str, image_ids: list[dict[str, str]]) -> str | Non
     return None
 
 
-def _snapshot_folder(digest: str) -> Path:
-    return context.paths().images / digest.removeprefix("sha256:")
+def _untag(image: dict[str, Any], tag: str) -> None:
+    image["imageTags"].remove(tag)
+    image["imageId"] = {"imageDigest": image["imageDigest"]}
+    if image["imageTags"]:
+        image["imageId"]["imageTag"] = image["imageTags"][-1]
 
 
-def _has_snapshot(image: dict[str, Any]) -> bool:
-    return _snapshot_folder(image["imageDigest"]).is_dir()
+def _usable(image: dict[str, Any]) -> bool:
+    return bool(image.get("pushed")) or snapshots.place(image["imageDigest"]).is_dir()
 
 
-def _snapshot(folder: Path, tag: str) -> bytes | None:
-    """Copy the image's source under its digest; the image's manifest, or None if it changed meanwhile."""
-    images = context.paths().images
-    copy = Path(tempfile.mkdtemp(prefix="making-", dir=images))
+def known_manifest(repository: str, manifest: bytes) -> dict[str, Any] | None:
+    """The repository's image with exactly this manifest."""
+    return _by_digest(repository, "sha256:" + hashlib.sha256(manifest).hexdigest())
+
+
+def came_by_api(repository: str, manifest: bytes) -> None:
+    """PutImage has recorded a manifest whose layers are in the registry: it is as good as pushed."""
+    image = known_manifest(repository, manifest)
+    if image is not None and not snapshots.place(image["imageDigest"]).is_dir():
+        snapshots.keep_as(None, "", image["imageDigest"])
+        image["pushed"] = True
+
+
+def image_size(repository: str, digest: str) -> int:
+    """Bytes of an image as it lies in the registry; 0 when its manifest does not say."""
+    image = _by_digest(repository, digest)
+    return sum(_parts(image).values()) if image else 0
+
+
+def layer_size(repository: str, digest: str) -> int | None:
+    """Bytes of a layer (or configuration) of one of the repository's images; None when none has it."""
+    from ministack.services import ecr
+
+    for image in ecr._images.get(repository) or []:
+        parts = _parts(image)
+        if digest in parts:
+            return parts[digest]
+    return None
+
+
+def _by_digest(repository: str, digest: str) -> dict[str, Any] | None:
+    from ministack.services import ecr
+
+    return next((i for i in ecr._images.get(repository) or [] if i["imageDigest"] == digest), None)
+
+
+def _parts(image: dict[str, Any]) -> dict[str, int]:
     try:
-        for relative, path in context_files(folder).items():
-            target = copy / relative
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(path, target, follow_symlinks=False)
-        if source_tag(copy) != tag:
-            return None
-        copy.chmod(0o755)
-        manifest = _manifest(copy)
-        final = _snapshot_folder(hashlib.sha256(manifest).hexdigest())
-        # Somebody else may have made the very same one: either is right.
-        with contextlib.suppress(OSError):
-            copy.rename(final)
-        return manifest
-    finally:
-        shutil.rmtree(copy, ignore_errors=True)
-
-
-def _manifest(folder: Path) -> bytes:
-    """A Docker v2 schema 2 manifest with one layer: the source, as a tar without times and owners."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for relative, path in context_files(folder).items():
-            entry = tarfile.TarInfo(f"opt/program/{relative}")
-            entry.mode = 0o755 if path.stat(follow_symlinks=False).st_mode & 0o100 else 0o644
-            if path.is_symlink():
-                entry.type, entry.linkname = tarfile.SYMTYPE, path.readlink().as_posix()
-                archive.addfile(entry)
-            else:
-                content = path.read_bytes()
-                entry.size = len(content)
-                archive.addfile(entry, io.BytesIO(content))
-    layer = buffer.getvalue()
-    layer_digest = "sha256:" + hashlib.sha256(layer).hexdigest()
-    config = _canonical(
-        {
-            "architecture": "amd64",
-            "os": "linux",
-            "config": {"WorkingDir": "/opt/program"},
-            "rootfs": {"type": "layers", "diff_ids": [layer_digest]},
-        }
-    )
-    config_digest = "sha256:" + hashlib.sha256(config).hexdigest()
-    return _canonical(
-        {
-            "schemaVersion": 2,
-            "mediaType": MANIFEST_TYPE,
-            "config": {"mediaType": _CONFIG_TYPE, "size": len(config), "digest": config_digest},
-            "layers": [{"mediaType": _LAYER_TYPE, "size": len(layer), "digest": layer_digest}],
-        }
-    )
-
-
-def _canonical(value: dict[str, Any]) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+        manifest = json.loads(image["imageManifest"])
+        parts = [manifest["config"], *manifest["layers"]]
+        return {str(part["digest"]): int(part["size"]) for part in parts}
+    except (ValueError, KeyError, TypeError):
+        return {}

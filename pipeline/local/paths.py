@@ -67,6 +67,11 @@ class StatePaths:
         """Snapshots of container folders, one folder a digest."""
         return self.folder / "images"
 
+    @property
+    def registry(self) -> Path:
+        """The registry's content: what was pushed."""
+        return self.folder / "registry"
+
     def make(self) -> None:
         """Create the folder, readable by its owner only: it holds secrets that a user stored."""
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -31,6 +31,7 @@ from pipeline.local.adapter import (
     templates,
 )
 from pipeline.local.lifecycle import HEALTH_PATH
+from pipeline.local.registry.front import Front, is_registry_path
 
 logger = logging.getLogger("pipeline.local")
 
@@ -74,9 +75,11 @@ def install() -> Application:
     imports.after(f"{_CLOUDFORMATION}.provisioners", lambda it: _types().install(it))
     imports.after(f"{_CLOUDFORMATION}.stacks", lambda it: _types().install_worker_threads(it))
     imports.after(f"{_CLOUDFORMATION}.engine", templates.install)
-    images.install()
+    pushed = images.Images()
+    pushed.install()
     permissions.install()
     saver = state.install()
+    pushed.changed = lambda: saver.touch(state.IMAGES)
     stopped = threading.Event()
 
     def reported() -> None:
@@ -94,9 +97,10 @@ def install() -> Application:
     def on_stop() -> None:
         stopped.set()
         _call("on_stop")
+        pushed.backend.stop()
         lambdas.stop()
 
-    return Application(asgi=_guarded(app.app), on_start=on_start, on_stop=on_stop)
+    return Application(asgi=_guarded(app.app, pushed.front), on_start=on_start, on_stop=on_stop)
 
 
 def _types() -> ModuleType:
@@ -116,8 +120,8 @@ def _call(hook: str) -> None:
             logger.exception("%s of %s failed", hook, name)
 
 
-def _guarded(inner: Callable) -> Callable:
-    """MiniStack's application with our health check, and without the doors of its that ask no credentials."""
+def _guarded(inner: Callable, front: Front) -> Callable:
+    """MiniStack's application with our health check and registry, without its doors that ask nobody."""
 
     async def asgi(scope: dict, receive: Any, send: Any) -> None:
         path = scope.get("path", "")
@@ -125,6 +129,8 @@ def _guarded(inner: Callable) -> Callable:
             await _answer(send, 200, {"pid": os.getpid(), "root": str(context.root())})
         elif scope["type"] == "http" and path.startswith(_CLOSED):
             await _answer(send, 403, {"message": "closed; use: pipeline local reset"})
+        elif scope["type"] == "http" and is_registry_path(path):
+            await front(scope, receive, send)
         else:
             await inner(scope, receive, send)
 

@@ -20,6 +20,7 @@ EXECUTIONS = "stepfunctions"
 LOGS = "cloudwatch_logs"
 STACKS = "cloudformation"
 METRICS = "cloudwatch"
+IMAGES = "ecr"
 
 # Services that write into others' stores within one request of theirs; the names are persistence keys.
 _ALSO_WRITES = {

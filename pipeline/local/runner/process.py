@@ -60,6 +60,11 @@ class _Spawner:
 _spawner = _Spawner()
 
 
+def spawn(make: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+    """Call `make` in the one thread that makes processes, which lives as long as the server."""
+    return _spawner.run(make)
+
+
 class RunningProcess:
     """A program started by launch.py; `model.Running` says what each method does."""
 
@@ -184,7 +189,7 @@ class ProcessRunner:
                 {name: os.environ[name] for name in (processes.OWNER_VARIABLE,) if name in os.environ}
             )
         spec = mount.launch_spec(program, command, self.isolation)
-        popen = _spawner.run(
+        popen = spawn(
             lambda: subprocess.Popen(
                 mount.launch_command(spec),
                 env=variables,

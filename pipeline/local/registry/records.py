@@ -1,0 +1,68 @@
+"""ECR's records (MiniStack's) as the registry's front sees them, in any account and region."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pipeline.local import ecr, snapshots
+from pipeline.local.registry.tokens import Scope
+
+
+class EcrRecords:
+    """`front.Records` over MiniStack's stores.
+
+    Args:
+        changed: called after each change, so that it is saved.
+    """
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
+
+    def has_repository(self, scope: Scope, repository: str) -> bool:
+        return self._repository(scope, repository) is not None
+
+    def digest_of(self, scope: Scope, repository: str, tag: str) -> str | None:
+        for image in self._images(scope, repository):
+            if tag in image.get("imageTags", []):
+                return str(image["imageDigest"])
+        return None
+
+    def tags(self, scope: Scope, repository: str) -> list[str]:
+        images = self._images(scope, repository)
+        return sorted(tag for image in images for tag in image.get("imageTags", []))
+
+    def held_by_another(self, scope: Scope, repository: str, tag: str, digest: str) -> bool:
+        found = self._repository(scope, repository) or {}
+        if found.get("imageTagMutability") != "IMMUTABLE":
+            return False
+        # What was never pushed, the snapshot of a folder, stands back for what is.
+        return any(
+            tag in image.get("imageTags", []) and image.get("pushed") and image["imageDigest"] != digest
+            for image in self._images(scope, repository)
+        )
+
+    def prepare(self, repository: str, digest: str, tag: str | None) -> None:
+        folder = snapshots.container_folder(repository, tag or "")
+        snapshots.keep_as(folder, tag or "", digest)
+
+    def add(
+        self, scope: Scope, repository: str, digest: str, tag: str | None, manifest: bytes, media_type: str
+    ) -> None:
+        images = self._images(scope, repository)
+        ecr.record(images, scope.account, repository, digest, tag, manifest, media_type, pushed=True)
+        self._changed()
+
+    def _images(self, scope: Scope, repository: str) -> list[dict[str, Any]]:
+        from ministack.services import ecr as service
+
+        found = service._images.get_scoped(scope.account, scope.region, repository)
+        return found if found is not None else []
+
+    def _repository(self, scope: Scope, repository: str) -> dict[str, Any] | None:
+        from ministack.services import ecr as service
+
+        found: dict[str, Any] | None = service._repositories.get_scoped(
+            scope.account, scope.region, repository
+        )
+        return found

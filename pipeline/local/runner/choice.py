@@ -1,0 +1,67 @@
+"""Which runner programs get: `auto` takes containers where an engine can run them, else processes.
+
+Chosen by `pipeline local up --runner`, else $PIPELINE_LOCAL_RUNNER, when the server starts; an engine that
+comes or goes later is noticed. An image that was never built runs as a process in any case.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+from pipeline.image import engine as engines
+from pipeline.image.engine import Engine
+
+VARIABLE = "PIPELINE_LOCAL_RUNNER"
+KINDS = ("auto", "container", "process")
+# An engine is asked for at most so often.
+_FRESH_SECONDS = 3.0
+
+_guard = threading.Lock()
+_found: Engine | None = None
+_asked = 0.0
+
+
+def kind() -> str:
+    """`auto`, `container` or `process`, as this server was told."""
+    given = os.environ.get(VARIABLE) or "auto"
+    return given if given in KINDS else "auto"
+
+
+def engine() -> Engine | None:
+    """The engine that runs this server's containers; None when programs run as processes."""
+    global _found, _asked
+    if kind() == "process":
+        return None
+    with _guard:
+        if time.monotonic() - _asked > _FRESH_SECONDS:
+            _found = _usable(_found)
+            _asked = time.monotonic()
+        return _found
+
+
+def _usable(known: Engine | None) -> Engine | None:
+    if known is not None:
+        try:
+            known.client.ping()
+        except Exception:  # noqa: BLE001 - whatever it is, this engine does not answer
+            known.client.close()
+        else:
+            return known
+    found = engines.find()
+    # Containers see this machine's loopback interface and folders only where they run on it.
+    return found if found is not None and not found.elsewhere else None
+
+
+def describe() -> str:
+    """For people: how programs run, and why."""
+    if kind() == "process":
+        return "processes (asked for)"
+    found = engine()
+    if found is not None:
+        return f"containers ({found})"
+    other = engines.find()
+    if other is not None:
+        return f"processes ({other} cannot: {other.elsewhere})"
+    return "processes (no container engine answers)"

@@ -1,0 +1,121 @@
+"""Snapshots of container folders: an image's source as it was, under the image's digest."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import shutil
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pipeline.image.context import context_files
+from pipeline.image.fingerprint import source_part, source_tag
+from pipeline.local import context
+
+MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
+_CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
+_LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar"
+
+
+def place(digest: str) -> Path:
+    """Where the snapshot of an image lies, if there is one."""
+    return context.paths().images / digest.removeprefix("sha256:")
+
+
+def container_folder(repository: str, tag: str) -> Path | None:
+    """The container folder whose source, as it is right now, a tag of that repository stands for."""
+    folder = context.root() / "container" / repository.rpartition("/")[2]
+    wanted = source_part(tag)
+    return folder if wanted and folder.is_dir() and source_tag(folder) == wanted else None
+
+
+def keep_as(folder: Path | None, tag: str, digest: str) -> None:
+    """Keep `folder` as the snapshot of an image with a digest of its own; an empty one without a folder."""
+    if place(digest).is_dir():
+        return
+    copy = _copy(folder, source_part(tag)) if folder is not None else None
+    if copy is None:
+        copy = Path(tempfile.mkdtemp(prefix="making-", dir=context.paths().images))
+    _settle(copy, digest)
+
+
+def take(folder: Path, tag: str) -> bytes | None:
+    """Keep `folder` under the digest of a manifest made of it.
+
+    Returns:
+        The manifest; None if the folder is not what `tag` stands for any more.
+    """
+    copy = _copy(folder, source_part(tag))
+    if copy is None:
+        return None
+    manifest = _manifest(copy)
+    _settle(copy, hashlib.sha256(manifest).hexdigest())
+    return manifest
+
+
+def _copy(folder: Path, source: str) -> Path | None:
+    copy = Path(tempfile.mkdtemp(prefix="making-", dir=context.paths().images))
+    try:
+        for relative, path in context_files(folder).items():
+            target = copy / relative
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, target, follow_symlinks=False)
+        same = source_tag(copy) == source
+    except BaseException:
+        shutil.rmtree(copy, ignore_errors=True)
+        raise
+    if not same:
+        shutil.rmtree(copy, ignore_errors=True)
+        return None
+    return copy
+
+
+def _settle(copy: Path, digest: str) -> None:
+    copy.chmod(0o755)
+    # Somebody else may have made the very same one: either is right.
+    with contextlib.suppress(OSError):
+        copy.rename(place(digest))
+    shutil.rmtree(copy, ignore_errors=True)
+
+
+def _manifest(folder: Path) -> bytes:
+    """A Docker v2 schema 2 manifest with one layer: the source, as a tar without times and owners."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for relative, path in context_files(folder).items():
+            entry = tarfile.TarInfo(f"opt/program/{relative}")
+            entry.mode = 0o755 if path.stat(follow_symlinks=False).st_mode & 0o100 else 0o644
+            if path.is_symlink():
+                entry.type, entry.linkname = tarfile.SYMTYPE, path.readlink().as_posix()
+                archive.addfile(entry)
+            else:
+                content = path.read_bytes()
+                entry.size = len(content)
+                archive.addfile(entry, io.BytesIO(content))
+    layer = buffer.getvalue()
+    layer_digest = "sha256:" + hashlib.sha256(layer).hexdigest()
+    config = _canonical(
+        {
+            "architecture": "amd64",
+            "os": "linux",
+            "config": {"WorkingDir": "/opt/program"},
+            "rootfs": {"type": "layers", "diff_ids": [layer_digest]},
+        }
+    )
+    config_digest = "sha256:" + hashlib.sha256(config).hexdigest()
+    return _canonical(
+        {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST_TYPE,
+            "config": {"mediaType": _CONFIG_TYPE, "size": len(config), "digest": config_digest},
+            "layers": [{"mediaType": _LAYER_TYPE, "size": len(layer), "digest": layer_digest}],
+        }
+    )
+
+
+def _canonical(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
