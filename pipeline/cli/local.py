@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from pipeline.errors import TargetError
 
 HELP = "start, inspect and stop the local target (an AWS endpoint on 127.0.0.1)"
 DESCRIPTION = """\
@@ -37,6 +40,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     for verb, text in _VERBS.items():
         sub = verbs.add_parser(verb, help=text, description=text[0].upper() + text[1:] + ".")
         sub.add_argument("--json", action="store_true", help="print JSON")
+        if verb == "up":
+            sub.add_argument(
+                "--realistic",
+                action="store_true",
+                help="wait as long as AWS does: Wait states and retry intervals are otherwise shortened",
+            )
         if verb == "logs":
             sub.add_argument(
                 "--lines", "-n", type=int, default=50, help="how many of the last lines (default 50)"
@@ -57,8 +66,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _up(root: Path, args: argparse.Namespace) -> int:
-    from pipeline.local import ensure_up
+    from pipeline.local import ensure_up, status
 
+    if args.realistic:
+        if status(root).state != "stopped":
+            raise TargetError("the local target runs already, at its own pace", hint="pipeline local down")
+        os.environ["PIPELINE_LOCAL_WAIT_SCALE"] = "1"
     began = time.monotonic()
     target = ensure_up(root)
     seconds = round(time.monotonic() - began, 3)

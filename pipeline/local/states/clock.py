@@ -1,6 +1,6 @@
 """Time in executions: timestamps as the API gives them, and how much of a Wait's seconds is really waited.
 
-PIPELINE_LOCAL_WAIT_SCALE (default 0.02) multiplies Wait states and retry intervals: 30 s become 0.6 s.
+PIPELINE_LOCAL_WAIT_SCALE (default 0.05) multiplies Wait states and retry intervals: 30 s become 1.5 s.
 1 is AWS's own pace. Timeouts and heartbeats are never scaled, they guard real work.
 """
 
@@ -11,7 +11,7 @@ import os
 from datetime import UTC, datetime
 
 WAIT_SCALE_VARIABLE = "PIPELINE_LOCAL_WAIT_SCALE"
-DEFAULT_WAIT_SCALE = 0.02
+DEFAULT_WAIT_SCALE = 0.05
 
 
 def now_iso() -> str:

@@ -199,7 +199,7 @@ def test_sizes_count_bytes_not_characters() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "scale"), [("1", 1.0), ("0", 0.0), ("fast", 0.02), ("-1", 0.02), ("nan", 0.02)]
+    ("value", "scale"), [("1", 1.0), ("0", 0.0), ("fast", 0.05), ("-1", 0.05), ("nan", 0.05)]
 )
 def test_the_wait_scale(value: str, scale: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(clock.WAIT_SCALE_VARIABLE, value)
