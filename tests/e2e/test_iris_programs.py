@@ -29,6 +29,8 @@ from typing import Any
 
 import pytest
 
+from pipeline.image import context_files
+
 ROOT = Path(__file__).resolve().parents[2]
 CONTAINER = ROOT / "container" / "iris"
 DEFINITION = ROOT / "pipeline" / "definitions" / "iris"
@@ -71,6 +73,10 @@ class Machine:
 
     def __init__(self, base: Path, venv: Path) -> None:
         self.base = base
+        self.image = base.parent / "program"
+        for relative, path in context_files(CONTAINER).items():
+            (self.image / relative).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, self.image / relative)
         self.environment = {
             "PATH": f"{venv}:{os.environ['PATH']}",
             "SAGEMAKER_BASE_DIR": str(base),
@@ -87,7 +93,7 @@ class Machine:
         config.mkdir(parents=True, exist_ok=True)
         (config / "hyperparameters.json").write_text(json.dumps(self.hyperparameters))
         return subprocess.Popen(
-            [str(CONTAINER / program)],
+            [str(self.image / program)],
             cwd=self.base,
             env=self.environment | environment,
             stdout=subprocess.PIPE,

@@ -19,11 +19,11 @@ class Model:
     metadata: dict[str, Any]
 
 
-def load(folder: Path) -> Model:
-    """Raises ProgramError when a file is missing, cannot be read, or is of other classes or features."""
-    # Imported here, in the caller's thread: it takes most of the time that loading takes.
-    import lightgbm
+def read(folder: Path) -> tuple[str, dict[str, Any]]:
+    """The model's text and metadata, checked as far as that goes without LightGBM.
 
+    Raises ProgramError when a file is missing, cannot be read, or is of other classes or features.
+    """
     model_file, metadata_file = folder / "model.txt", folder / "metadata.json"
     missing = [path.name for path in (model_file, metadata_file) if not path.is_file()]
     if missing:
@@ -39,6 +39,15 @@ def load(folder: Path) -> Model:
     # LightGBM aborts the process on some truncated files, so look for both ends of its format first.
     if not text.startswith("tree\n") or "\nend of trees\n" not in text:
         raise ProgramError(f"{model_file} is not a whole LightGBM model")
+    return text, metadata
+
+
+def load(folder: Path) -> Model:
+    """The model as LightGBM's own. Raises ProgramError as `read` does, or when LightGBM refuses it."""
+    text, metadata = read(folder)
+    import lightgbm
+
+    model_file = folder / "model.txt"
     try:
         booster = lightgbm.Booster(model_str=text)
     except lightgbm.basic.LightGBMError as error:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-CONTAINER = Path(__file__).resolve().parents[3] / "container" / "iris"
-if str(CONTAINER) not in sys.path:
-    sys.path.insert(0, str(CONTAINER))
+CONTAINERS = Path(__file__).resolve().parents[3] / "container"
+# In the image the serving stack lies beside the program; here it is one folder up.
+for folder in (CONTAINERS / "iris", CONTAINERS):
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
