@@ -124,8 +124,10 @@ def _channels(context: Context, use: str) -> list[Statement]:
         _list(context, bucket, prefixes),
     ]
     if data.window_days > 1:
-        manifests = names.bucket_arn(names.artifact_bucket, f"{names.runs_prefix}/*")
-        statements.append(allow("s3:GetObject", manifests))
+        # SageMaker lists the manifest's own key before it reads it.
+        manifests = f"{names.runs_prefix}/*"
+        statements.append(allow("s3:GetObject", names.bucket_arn(names.artifact_bucket, manifests)))
+        statements.append(_list(context, names.artifact_bucket, [manifests]))
     return statements
 
 
@@ -154,11 +156,14 @@ def _image(context: Context) -> list[Statement]:
 
 
 def _logs(context: Context, group: str) -> list[Statement]:
-    arn = context.names.arn("logs", f"log-group:{group}")
-    return [
-        allow(["logs:CreateLogGroup", "logs:DescribeLogStreams"], arn),
-        allow(["logs:CreateLogStream", "logs:PutLogEvents"], f"{arn}:log-stream:*"),
-    ]
+    """Writing one log group, and making it where nobody has.
+
+    IAM weighs these on `<group>:log-stream:<stream>`, CreateLogGroup and DescribeLogStreams with an empty
+    stream (https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/iam-access-control-overview-cwl.html):
+    the ARN without the trailing `:*` allows none of them.
+    """
+    actions = [f"logs:{name}" for name in ("CreateLogGroup", "CreateLogStream", "DescribeLogStreams")]
+    return [allow([*actions, "logs:PutLogEvents"], context.names.arn("logs", f"log-group:{group}:*"))]
 
 
 def _metrics(namespace: str) -> Statement:

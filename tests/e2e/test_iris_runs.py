@@ -63,6 +63,25 @@ def test_a_new_date_updates_the_endpoint_while_no_request_fails(iris: Iris) -> N
     assert iris.endpoint()["EndpointConfigName"] != before
 
 
+def test_a_window_of_days_is_trained_on_through_a_manifest(iris: Iris) -> None:
+    settings = iris.root / "pipeline/definitions/iris/settings.toml"
+    original = settings.read_text()
+    iris.edit("pipeline/definitions/iris/settings.toml", "^window_days = 1", "window_days = 3")
+    try:
+        iris.cli("apply", "iris", "--yes")
+        for day in (20, 21):
+            iris.day(day)
+        iris.run(iris.day(22))
+        newest = iris.client("sagemaker").list_training_jobs()["TrainingJobSummaries"][0]["TrainingJobName"]
+        job = iris.client("sagemaker").describe_training_job(TrainingJobName=newest)
+        train = next(c for c in job["InputDataConfig"] if c["ChannelName"] == "train")
+        assert train["DataSource"]["S3DataSource"]["S3DataType"] == "ManifestFile"
+        assert "train 180 " in iris.cli("logs", "iris", "Train").stdout
+    finally:
+        settings.write_text(original)
+        iris.cli("apply", "iris", "--yes")
+
+
 def test_shuffled_labels_are_rejected_by_name_and_value(iris: Iris) -> None:
     before = iris.endpoint()
     out = iris.run(iris.day(7, shuffle=1), code=1)
