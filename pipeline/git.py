@@ -22,6 +22,11 @@ def last_change(root: Path, paths: Sequence[str]) -> str:
     return f"{commit}-dirty" if _git(root, "status", "--porcelain", "--", *paths) else commit
 
 
+def remote(root: Path) -> str:
+    """The address of the remote `origin`, as git has it (it may hold a password); empty without one."""
+    return _git(root, "remote", "get-url", "origin")
+
+
 def _git(root: Path, *arguments: str) -> str:
     try:
         done = subprocess.run(

@@ -14,7 +14,7 @@ from pipeline.aws import stacks
 from pipeline.aws.errors import told
 from pipeline.aws.pace import Pace
 from pipeline.errors import ApplyError
-from pipeline.image import resolve
+from pipeline.image import make, resolve
 from pipeline.plan.model import Plan, StackAction, UploadAction
 from pipeline.plan.planner import compute
 from pipeline.plan.same import require_same
@@ -95,7 +95,7 @@ def _once(plan: Plan, settings: Settings, clients: Clients, say: Say, done: Appl
     bucket = settings.artifact_bucket
     _change(clients, plan.account_stack, dict(plan.account_stack.parameters), bucket, say, done)
     _upload(plan, settings, clients, say, done)
-    image = resolve.require(clients, resolve.source(settings))
+    image = make.ensure(clients, settings, resolve.source(settings), say)
     if image.tag != plan.image.tag or plan.image.digest not in {"", image.digest}:
         raise ApplyError(
             f"planned image {plan.image.tag} {plan.image.digest}, found {image.tag} {image.digest}",

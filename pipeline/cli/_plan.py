@@ -93,15 +93,17 @@ def _uploads(plan: Plan) -> list[str]:
 
 def _image(plan: Plan) -> list[str]:
     image = plan.image
+    name = f"  image {image.repository}:{image.tag}"
     if image.digest:
-        return [f"  image {image.repository}:{image.tag} = {image.digest[:19]}..."]
+        return [
+            f"{name} = {image.digest[:19]}... ({image.why})",
+            *([f"    {image.scan}"] if image.scan else []),
+        ]
+    if image.how == "build":
+        return [f"{name}: to be built and pushed ({image.why})"]
     if plan.account_stack.operation == "create":
-        return [f"  image {image.repository}:{image.tag}: looked up when its repository exists"]
-    return [
-        _output.paint(
-            f"  image {image.repository}:{image.tag} is not in the registry; apply needs it", "yellow"
-        )
-    ]
+        return [f"{name}: looked up when its repository exists"]
+    return [_output.paint(f"{name} is not in the registry, and {image.why}; apply needs it", "yellow")]
 
 
 def _summary(plan: Plan) -> str:

@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.aws.errors import code, told
 from pipeline.errors import ApplyError, SettingsError
-from pipeline.image.fingerprint import source_tag
+from pipeline.image.address import build_arguments, image_tag
 
 if TYPE_CHECKING:
     from pipeline.aws import Clients
     from pipeline.settings.model import Settings
 
 
+# SageMaker runs images whose manifest is of this kind, and no OCI ones.
+RUNNABLE = frozenset({"application/vnd.docker.distribution.manifest.v2+json"})
+
+
+class NotRunnable(ApplyError):
+    """The image is there, and SageMaker cannot run it."""
+
+
 @dataclass(frozen=True)
 class ImageSource:
-    """Where the image of a pipeline's container belongs: repository name and content tag."""
+    """Where the image of a pipeline's container belongs: repository name and content tag.
+
+    Args:
+        arguments: build arguments that override the Dockerfile's; the tag tells them.
+    """
 
     folder: Path
     repository: str
     tag: str
+    arguments: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -43,7 +57,9 @@ def source(settings: Settings) -> ImageSource:
             where=str(folder),
             hint="mend `container` in the pipeline's settings.toml",
         )
-    return ImageSource(folder, f"{settings.project.name}/{settings.pipeline.container}", source_tag(folder))
+    arguments = build_arguments(folder, settings.project.base_image)
+    repository = f"{settings.project.name}/{settings.pipeline.container}"
+    return ImageSource(folder, repository, image_tag(folder, arguments), arguments)
 
 
 def registry(clients: Clients) -> str:
@@ -52,7 +68,11 @@ def registry(clients: Clients) -> str:
 
 
 def lookup(clients: Clients, wanted: ImageSource) -> ImageRef | None:
-    """The image of this content, by digest as the registry tells it; None if it is not there."""
+    """The image of this content, by digest as the registry tells it; None if it is not there.
+
+    Raises:
+        NotRunnable: it is there, as a kind of image that SageMaker rejects.
+    """
     from botocore.exceptions import ClientError
 
     with told(clients.target.name):
@@ -67,6 +87,16 @@ def lookup(clients: Clients, wanted: ImageSource) -> ImageRef | None:
     if not details:
         return None
     digest = str(details[0]["imageDigest"])
+    kind = details[0].get("imageManifestMediaType")
+    if kind is not None and kind not in RUNNABLE:
+        raise NotRunnable(
+            f"{wanted.repository}:{wanted.tag} is {kind}, which SageMaker does not run",
+            where=f"{registry(clients)}/{wanted.repository}",
+            hint="push a Docker v2 schema 2 manifest: turn the engine's containerd image store off, and give "
+            "buildx --provenance=false --output type=docker; delete the image that is there with\n"
+            f"    aws ecr batch-delete-image --repository-name {wanted.repository} "
+            f"--image-ids imageTag={wanted.tag}",
+        )
     return ImageRef(
         wanted.repository, wanted.tag, digest, f"{registry(clients)}/{wanted.repository}@{digest}"
     )
@@ -84,10 +114,16 @@ def require(clients: Clients, wanted: ImageSource) -> ImageRef:
         raise ApplyError(
             f"no image {name} in the registry: this content of {wanted.folder.name}/ was not pushed yet",
             where=f"{host}/{wanted.repository}",
-            hint="build and push it, then apply again:\n"
+            hint="no container engine answers here (DOCKER_HOST, docker's context, the usual sockets). "
+            "Start one and apply again, or build and push where there is one:\n"
             f"    aws ecr get-login-password --region {clients.region}"
             f" | docker login --username AWS --password-stdin {host}\n"
-            f"    docker build --provenance=false --platform linux/amd64 -t {host}/{name} {wanted.folder}\n"
+            f"    docker build --provenance=false --platform linux/amd64{_options(wanted)} -t {host}/{name} "
+            f"{wanted.folder}\n"
             f"    docker push {host}/{name}",
         )
     return found
+
+
+def _options(wanted: ImageSource) -> str:
+    return "".join(f" --build-arg {name}={value}" for name, value in wanted.arguments.items())

@@ -105,12 +105,21 @@ class UploadAction:
 
 @dataclass(frozen=True)
 class ImageAction:
-    """The container image of this source; `digest` and `uri` are empty while the registry has none."""
+    """The container image of this source; `digest` and `uri` are empty while the registry has none.
+
+    Args:
+        how: reuse what the registry has, build and push it, or missing: no engine to build it with.
+        why: the reason for that, for people.
+        scan: what the registry's scanner says of it, for people.
+    """
 
     repository: str
     tag: str
     digest: str = ""
     uri: str = ""
+    how: Literal["", "reuse", "build", "missing"] = ""
+    why: str = ""
+    scan: str = ""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from pipeline import git
 from pipeline.aws import stacks
 from pipeline.aws.errors import code, told
 from pipeline.errors import DefinitionError
-from pipeline.image import resolve
+from pipeline.image import engine as engines
+from pipeline.image import resolve, scan
 from pipeline.names import Names
 from pipeline.plan import diff, registry
 from pipeline.plan import template as templates
@@ -53,12 +54,7 @@ def compute(settings: Settings, clients: Clients) -> Plan:
     """What `apply` would do now. Two calls without a change between give equal plans."""
     rendered = render(settings)
     source = resolve.source(settings)
-    found = resolve.lookup(clients, source)
-    image = (
-        ImageAction(source.repository, source.tag, found.digest, found.uri)
-        if found
-        else ImageAction(source.repository, source.tag)
-    )
+    image = _image(clients, source)
     account_stack = _account(settings, clients)
     pipeline_stack = _pipeline(settings, clients, rendered.template, image)
     code_objects = [
@@ -81,6 +77,20 @@ def compute(settings: Settings, clients: Clients) -> Plan:
         image=image,
         pipeline_stack=pipeline_stack,
     )
+
+
+def _image(clients: Clients, source: resolve.ImageSource) -> ImageAction:
+    found = resolve.lookup(clients, source)
+    if found is not None:
+        why = "the registry has it: same source, lock, base and build arguments"
+        told_by_scanner = scan.findings(clients, found.repository, found.digest)
+        return ImageAction(
+            source.repository, source.tag, found.digest, found.uri, "reuse", why, told_by_scanner
+        )
+    engine = engines.find()
+    if engine is None:
+        return ImageAction(source.repository, source.tag, how="missing", why="no container engine answers")
+    return ImageAction(source.repository, source.tag, how="build", why=f"not in the registry; {engine}")
 
 
 def account_stack_name(settings: Settings) -> str:

@@ -35,7 +35,7 @@ def _parameters(context: Context) -> dict[str, Any]:
         "ImageUri": {
             "Type": "String",
             "Description": "The container by digest: <repository>@sha256:<64 hex>",
-            "AllowedPattern": r"^[^\s@]+(@sha256:[0-9a-f]{64}|:src-[0-9a-f]{16})$",
+            "AllowedPattern": r"^[^\s@]+(@sha256:[0-9a-f]{64}|:src-[0-9a-f]{16}(-[0-9a-f]{8})?)$",
         },
         "ArtifactBucket": {
             "Type": "String",

@@ -98,6 +98,17 @@ class Project(Model):
 
     name: Name
     default_environment: Name = "dev"
+    base_image: (
+        Annotated[
+            str,
+            Field(
+                pattern=r"^[a-z0-9][A-Za-z0-9_.:/@-]+$",
+                max_length=512,
+                description="base of the containers, by digest; $PIPELINE_BASE_IMAGE goes before it",
+            ),
+        ]
+        | None
+    ) = None
 
 
 class MetricDefinition(Model):
