@@ -72,7 +72,8 @@ def test_a_window_of_days_is_trained_on_through_a_manifest(iris: Iris) -> None:
         for day in (20, 21):
             iris.day(day)
         iris.run(iris.day(22))
-        newest = iris.client("sagemaker").list_training_jobs()["TrainingJobSummaries"][0]["TrainingJobName"]
+        jobs = iris.client("sagemaker").list_training_jobs(SortBy="CreationTime", SortOrder="Descending")
+        newest = jobs["TrainingJobSummaries"][0]["TrainingJobName"]
         job = iris.client("sagemaker").describe_training_job(TrainingJobName=newest)
         train = next(c for c in job["InputDataConfig"] if c["ChannelName"] == "train")
         assert train["DataSource"]["S3DataSource"]["S3DataType"] == "ManifestFile"
