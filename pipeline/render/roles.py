@@ -162,8 +162,11 @@ def _logs(context: Context, group: str) -> list[Statement]:
     stream (https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/iam-access-control-overview-cwl.html):
     the ARN without the trailing `:*` allows none of them.
     """
-    actions = [f"logs:{name}" for name in ("CreateLogGroup", "CreateLogStream", "DescribeLogStreams")]
-    return [allow([*actions, "logs:PutLogEvents"], context.names.arn("logs", f"log-group:{group}:*"))]
+    arn = context.names.arn("logs", f"log-group:{group}")
+    return [
+        allow(["logs:CreateLogGroup", "logs:DescribeLogStreams"], f"{arn}:*"),
+        allow(["logs:CreateLogStream", "logs:PutLogEvents"], f"{arn}:log-stream:*"),
+    ]
 
 
 def _metrics(namespace: str) -> Statement:

@@ -1,8 +1,11 @@
-"""Seam: what MiniStack weighs policies against. Log streams by their own ARN, metrics by their namespace.
+"""Seam: what MiniStack weighs policies against. Logs by the ARN that IAM uses, metrics by their namespace.
 
-The service authorization reference has CreateLogStream, DeleteLogStream, GetLogEvents and PutLogEvents on
-`log-group:<group>:log-stream:<stream>`, and PutMetricData under the condition key cloudwatch:namespace.
-MiniStack weighs the former on the group and knows not the latter, so least-privilege roles would be denied.
+IAM weighs CreateLogStream, DeleteLogStream, GetLogEvents and PutLogEvents on
+`log-group:<group>:log-stream:<stream>`, and what is done to a group on `log-group:<group>:log-stream:`, as
+AWS's denials show; only tagging is weighed on the bare group
+(https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/iam-access-control-overview-cwl.html). PutMetricData
+has the condition key cloudwatch:namespace. MiniStack weighs all of it on the bare group and knows no such
+key, so roles that AWS denies would be allowed, and the other way round.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from urllib.parse import parse_qs
 from ministack.core import iam_actions
 
 _ON_STREAMS = frozenset({"CreateLogStream", "DeleteLogStream", "GetLogEvents", "PutLogEvents"})
+_ON_BARE_GROUP = frozenset({"ListTagsForResource", "TagResource", "UntagResource"})
 _PUT_METRIC = "cloudwatch:PutMetricData"
 
 
@@ -26,10 +30,9 @@ def install() -> None:
     ) -> str:
         arn: str = resource(service, method, path, headers, body, *more, **named)
         action = headers.get("x-amz-target", "").rpartition(".")[2]
-        if service == "logs" and action in _ON_STREAMS and ":log-group:" in arn:
-            stream = _json(body).get("logStreamName")
-            if isinstance(stream, str):
-                return f"{arn}:log-stream:{stream}"
+        if service == "logs" and action not in _ON_BARE_GROUP and ":log-group:" in arn:
+            stream = _json(body).get("logStreamName") if action in _ON_STREAMS else ""
+            return f"{arn.removesuffix(':*')}:log-stream:{stream if isinstance(stream, str) else ''}"
         return arn
 
     def refined_context(service: str, iam_action: str, body: bytes, params: dict) -> dict:

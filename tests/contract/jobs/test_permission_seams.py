@@ -39,7 +39,7 @@ print(json.dumps({
     }
 
 
-def test_streams_have_their_own_arn_and_metrics_their_namespace() -> None:
+def test_streams_and_groups_have_the_arns_of_iam_and_metrics_their_namespace() -> None:
     found = said_by(
         """
 import json
@@ -56,6 +56,7 @@ def context(body, params):
 print(json.dumps([
     resource("PutLogEvents", logGroupName="/g", logStreamName="a/b"),
     resource("CreateLogGroup", logGroupName="/g"),
+    resource("TagResource", resourceArn="arn:aws:logs:eu-west-1:111122223333:log-group:/g"),
     context(b'{"Namespace": "mine"}', {}),
     context(b"Action=PutMetricData&Namespace=mine", {}),
     context(b"", {"Namespace": ["mine"]}),
@@ -65,4 +66,5 @@ print(json.dumps([
     )
     group = "arn:aws:logs:eu-west-1:111122223333:log-group:/g"
     mine = {"cloudwatch:namespace": "mine"}
-    assert found == [f"{group}:log-stream:a/b", group, mine, mine, mine, {}]
+    # As AWS's own denials name them: "... logs:CreateLogGroup on resource: ...:log-group:/g:log-stream:".
+    assert found == [f"{group}:log-stream:a/b", f"{group}:log-stream:", group, mine, mine, mine, {}]

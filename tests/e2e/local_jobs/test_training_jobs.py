@@ -312,7 +312,7 @@ def test_a_role_without_a_wildcard_is_enough(jobs: Jobs) -> None:
         allow("s3:ListBucket", f"arn:aws:s3:::{BUCKET}", listing),
         allow(pull, f"arn:aws:ecr:eu-west-1:{account}:repository/ml/tiny"),
         allow("ecr:GetAuthorizationToken", "*"),
-        allow(["logs:CreateLogGroup", "logs:DescribeLogStreams"], logs),
+        allow(["logs:CreateLogGroup", "logs:DescribeLogStreams"], f"{logs}:*"),
         allow(["logs:CreateLogStream", "logs:PutLogEvents"], f"{logs}:log-stream:*"),
         allow("cloudwatch:PutMetricData", "*", {"StringEquals": {"cloudwatch:namespace": group}}),
     )
