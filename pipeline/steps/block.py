@@ -8,7 +8,7 @@ from pipeline.errors import DefinitionError
 from pipeline.functions import FUNCTIONS
 from pipeline.names import Names
 from pipeline.steps import retry
-from pipeline.steps.sdk import Catch, Chain, LambdaStep, Pass, Task, integration_arn
+from pipeline.steps.sdk import Catch, Chain, Choice, ChoiceRule, LambdaStep, Pass, Task, integration_arn
 from pipeline.steps.view import Settings
 
 IMAGE = "${ImageUri}"
@@ -104,6 +104,23 @@ def go_on(step: Any, next_step: Any) -> None:
     step.next_step = next_step
     step.catches = [catch for catch in step.catches if "States.ALL" not in catch.error_equals]
     step.add_catch(Catch(error_equals=["States.ALL"], next_step=next_step, result_path=None))
+
+
+def forgive(step: Any, error: str, words: dict[str, Any]) -> None:
+    """Where `step` fails with `error` in one of these words of AWS, go on to another state; else fail.
+
+    What a repeated call meets (its own work, whose answer was lost, or another run that was faster) has no
+    error name of its own in SageMaker.
+
+    Args:
+        words: text that the cause holds -> state to go on to.
+    """
+    path = "$.refused"
+    refused = Choice(f"{step.state_id}Refused", comment="Only AWS's own words count.")
+    for text, onward in words.items():
+        refused.add_choice(ChoiceRule.StringMatches(variable=f"{path}.Cause", value=f"*{text}*"), onward)
+    refused.default_choice(FailWithCaught(f"{step.state_id}Failed", path))
+    step.add_catch(Catch(error_equals=[error], next_step=refused, result_path=path))
 
 
 def tags(settings: Settings) -> list[dict[str, str]]:

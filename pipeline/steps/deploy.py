@@ -10,32 +10,34 @@
 
 UpdateEndpoint keeps the old instances serving until the new ones are healthy. If SageMaker rolls back, the
 endpoint says InService again, with the old config: hence the comparison. If the smoke test fails, the
-earlier config is put back.
+earlier config is put back, and the model becomes Rejected in the registry.
 
-How it waits, and for what: endpoint.py.
+Every call may be repeated: a name is the run's own, so what exists under it already was made by this run,
+and the answer got lost.
+
+How it waits, and for what: endpoint.py. The smoke test: smoke.py.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from pipeline.steps import retry
+from pipeline.steps import retry, smoke
 from pipeline.steps.block import (
     CALL_SECONDS,
     IMAGE,
     Block,
-    FailWithCaught,
     Unheeded,
     call,
-    go_on,
+    forgive,
     integration_arn,
     invoke,
     tags,
 )
-from pipeline.steps.endpoint import WAIT_SECONDS, finding, watching
+from pipeline.steps.endpoint import OPTIMISED, WAIT_SECONDS, endpoint_step, finding, watching
 from pipeline.steps.intrinsics import fmt
 from pipeline.steps.notify import tell
-from pipeline.steps.sdk import Catch, Choice, ChoiceRule, EndpointConfigStep, EndpointStep, Task
+from pipeline.steps.sdk import EndpointConfigStep, Pass, Task
 from pipeline.steps.train import Train
 from pipeline.steps.view import Settings
 
@@ -63,20 +65,27 @@ class Deploy(Block):
         name = settings.stack_name
         config_name = fmt(name + "-{}", "$.run.run_id")
         watch, healthy = watching(name)
-        update = _endpoint("UpdateEndpoint", name, config_name, {}, update=True)
-        create = _endpoint("CreateEndpoint", name, config_name, {"Tags": tags(settings)}, update=False)
+        update = endpoint_step("UpdateEndpoint", name, config_name, {}, update=True)
+        create = endpoint_step("CreateEndpoint", name, config_name, {"Tags": tags(settings)}, update=False)
         create.next(watch)
-        find = finding(name, create)
-        prepare = [
-            _model(settings, model, config_name, network_isolation, vpc_config),
-            _config(settings, config_name),
-        ]
+        find = finding(name, create, update, watch)
+        create_model = _model(settings, model, config_name, network_isolation, vpc_config)
+        config = _config(settings, config_name)
+        requested = Pass(
+            "NameRequestedConfig",
+            parameters={"EndpointConfigName.$": config_name},
+            result_path="$.requested",
+        )
+        begin = Pass("BeginDeployment", parameters={"change": "none", "polls": 0}, result_path="$.deployment")
+        forgive(create_model, OPTIMISED, {"Cannot create already existing model": config})
+        forgive(config, OPTIMISED, {"Cannot create already existing endpoint configuration": requested})
         finish = [
-            _smoke_test(settings, name),
+            smoke.test(settings, name),
             _commit(settings),
             _collect(settings, name, config_name),
             _told(settings, name),
         ]
+        prepare = [create_model, config, requested, begin]
         super().__init__(settings, [*prepare, *find, update, watch, *healthy, *finish])
 
 
@@ -118,7 +127,7 @@ def _config(settings: Settings, name: str) -> EndpointConfigStep:
         variant_name=VARIANT,
         timeout_seconds=CALL_SECONDS,
         retry=retry.for_sagemaker(),
-        result_path="$.deployment",
+        result_path="$.endpoint_config",
     )
     variant = {
         "InitialInstanceCount": capacity.instance_count,
@@ -130,51 +139,7 @@ def _config(settings: Settings, name: str) -> EndpointConfigStep:
     return step.amend(
         {"EndpointConfigName.$": name, "ProductionVariants": [variant], "Tags": tags(settings)},
         drop=("EndpointConfigName",),
-    ).select({"EndpointConfigArn.$": "$.EndpointConfigArn", "change": "none", "polls": 0})
-
-
-def _endpoint(
-    state_id: str, name: str, config_name: str, more: dict[str, Any], *, update: bool
-) -> EndpointStep:
-    # UpdateEndpoint takes no tags: the endpoint keeps those it was created with.
-    step = EndpointStep(
-        state_id,
-        endpoint_name=name,
-        endpoint_config_name="unused",
-        update=update,
-        timeout_seconds=CALL_SECONDS,
-        retry=retry.for_sagemaker(),
-        result_path="$.deployment",
-    )
-    return step.amend({"EndpointConfigName.$": config_name, **more}, drop=("EndpointConfigName",)).select(
-        {"EndpointArn.$": "$.EndpointArn", "change": "update" if update else "create", "polls": 0}
-    )
-
-
-def _smoke_test(settings: Settings, name: str) -> Any:
-    smoke = settings.pipeline.smoke
-    step = invoke(
-        settings,
-        "SmokeTest",
-        "smoke_test",
-        {
-            "endpoint_name": name,
-            "content_type": smoke.content_type,
-            "accept": smoke.accept,
-            "body": smoke.body,
-        },
-        comment="One real request; an endpoint that does not answer it is taken back.",
-        result_path="$.smoke",
-    ).select({"status.$": "$.Payload.status", "latency_ms.$": "$.Payload.latency_ms"})
-    failed = FailWithCaught("SmokeTestFailed", "$.smoke_error")
-    restore = _endpoint("RestoreEarlierConfig", name, "$.before.EndpointConfigName", {}, update=True)
-    go_on(restore, failed)
-    updated = ChoiceRule.StringEquals(variable="$.deployment.change", value="update")
-    earlier = Choice("IsThereAnEarlierConfig")
-    earlier.add_choice(updated, restore)
-    earlier.default_choice(failed)
-    step.add_catch(Catch(error_equals=["States.ALL"], next_step=earlier, result_path="$.smoke_error"))
-    return step
+    ).select({"EndpointConfigArn.$": "$.EndpointConfigArn"})
 
 
 def _commit(settings: Settings) -> Task:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.steps import retry
+from pipeline.steps import capacity, retry
 from pipeline.steps.block import IMAGE, UNUSED, Block, tags
 from pipeline.steps.intrinsics import fmt
 from pipeline.steps.sdk import ProcessingInput, ProcessingOutput, ProcessingStep, Processor, offline_session
@@ -21,6 +21,7 @@ class Evaluate(Block):
     `/opt/ml/processing/evaluation/evaluation.json` is the report, at the path `Evaluate.report`.
     """
 
+    wait_seconds = capacity.wait_seconds()
     report = fmt("{}/evaluation/evaluation.json", "$.run.output_prefix")
 
     def __init__(
@@ -64,9 +65,7 @@ class Evaluate(Block):
         folder = fmt("{}/evaluation", "$.run.output_prefix")
         step.amend(
             {
-                "ProcessingJobName.$": fmt(
-                    settings.stack_name + "-{}-{}", "$.run.run_id", "$$.State.RetryCount"
-                ),
+                "ProcessingJobName.$": capacity.job_name(settings, "Evaluate"),
                 "ProcessingInputs": [
                     _input("model", {"S3DataType": "S3Prefix", "S3Uri.$": model.artifacts}),
                     *(_input(name, found(name)) for name in held_out),
@@ -85,7 +84,7 @@ class Evaluate(Block):
                 "ProcessingJobArn.$": "$.ProcessingJobArn",
             }
         )
-        super().__init__(settings, [step])
+        super().__init__(settings, [capacity.patient(step), step])
 
 
 def _input(name: str, source: dict[str, str]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.steps import retry
+from pipeline.steps import capacity, retry
 from pipeline.steps.block import IMAGE, UNUSED, Block, tags
 from pipeline.steps.intrinsics import fmt
 from pipeline.steps.notify import tell
@@ -20,6 +20,8 @@ INTERNAL_RETRIES = 2
 class Train(Block):
     """Trains on the channels whose use is `train`; `$.training` holds the job's name, ARN and artifacts.
 
+    A job for which SageMaker has no instances starts again later; any other failure ends the run.
+
     Args:
         network_isolation: the program gets no network; its data comes by the channels. Switch it off only
             for a program that must call out.
@@ -27,6 +29,7 @@ class Train(Block):
         vpc_config: `{"Subnets": [...], "SecurityGroupIds": [...]}`.
     """
 
+    wait_seconds = capacity.wait_seconds()
     artifacts = "$.training.ModelArtifacts.S3ModelArtifacts"
     job_name = "$.training.TrainingJobName"
 
@@ -80,7 +83,7 @@ class Train(Block):
             "trained",
             {"job.$": self.job_name, "model.$": self.artifacts, "date.$": "$.run.date"},
         )
-        super().__init__(settings, [step, told])
+        super().__init__(settings, [capacity.patient(step), step, told])
 
 
 def _longest(instance: Any) -> int:
@@ -104,8 +107,7 @@ def _request(
     data = settings.pipeline.data
     folder = f"s3://{settings.artifact_bucket}/{data.prefix}output-model/{{}}/{data.suffix}".rstrip("/")
     request: dict[str, Any] = {
-        # A retry is a new job: SageMaker keeps the names of failed ones.
-        "TrainingJobName.$": fmt(stack + "-{}-{}", "$.run.run_id", "$$.State.RetryCount"),
+        "TrainingJobName.$": capacity.job_name(settings, "Train"),
         "HyperParameters": {k: as_text(v) for k, v in sorted(settings.pipeline.hyperparameters.items())},
         "InputDataConfig": [channel(name, c) for name, c in _channels(settings).items()],
         "OutputDataConfig": {"S3OutputPath.$": fmt(folder, "$.run.date")},

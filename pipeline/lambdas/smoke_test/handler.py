@@ -18,8 +18,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 BODY_CHARACTERS = 2000
 
 
+# The reason becomes the model's ApprovalDescription: one line, 1,024 characters with what is said around it.
+REASON_CHARACTERS = 700
+
+
 class SmokeTestFailed(Exception):
     """The endpoint did not answer, or not with 2xx, or with something that is not what it says it is."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(" ".join(why.split())[:REASON_CHARACTERS])
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import os
 import re
@@ -139,6 +140,8 @@ def outcome(choice: str, data: dict[str, Any]) -> str:
             return bool(given == value(rule["StringEqualsPath"]))
         if "NumericGreaterThanEquals" in rule:
             return bool(given >= rule["NumericGreaterThanEquals"])
+        if "StringMatches" in rule:
+            return fnmatch.fnmatchcase(str(given), rule["StringMatches"])
         return bool(given == rule["StringEquals"])
 
     for rule in machine[choice]["Choices"]:
@@ -150,8 +153,8 @@ def outcome(choice: str, data: dict[str, Any]) -> str:
 @pytest.mark.parametrize(
     ("status", "polls", "before", "after"),
     [
-        ("InService", 0, "UpdateEndpoint", "NameRequestedConfig"),
-        ("InService", 999, "UpdateEndpoint", "NameRequestedConfig"),
+        ("InService", 0, "UpdateEndpoint", "EndpointRunsRequestedConfig"),
+        ("InService", 999, "UpdateEndpoint", "EndpointRunsRequestedConfig"),
         ("Creating", 0, "CountWaitForOthers", "CountWaitForEndpoint"),
         ("RollingBack", 0, "CountWaitForOthers", "CountWaitForEndpoint"),
         ("SystemUpdating", 999, "EndpointBusy", "EndpointTimedOut"),
@@ -163,9 +166,79 @@ def outcome(choice: str, data: dict[str, Any]) -> str:
     ],
 )
 def test_what_each_status_leads_to(status: str, polls: int, before: str, after: str) -> None:
-    counted = {"deployment": {"polls": polls}}
-    assert outcome("EndpointTakesUpdates", {"before": {"EndpointStatus": status}, **counted}) == before
+    counted = {"deployment": {"polls": polls}, "requested": {"EndpointConfigName": "new"}}
+    found = {"EndpointStatus": status, "EndpointConfigName": "old"}
+    assert outcome("EndpointTakesUpdates", {"before": found, **counted}) == before
     assert outcome("EndpointInService", {"endpoint": {"EndpointStatus": status}, **counted}) == after
+
+
+def test_an_endpoint_that_runs_the_config_already_is_not_updated_again() -> None:
+    """UpdateEndpoint's answer was lost; a second one would be refused."""
+    data = {"before": {"EndpointConfigName": "new"}, "requested": {"EndpointConfigName": "new"}}
+    data["deployment"] = {"polls": 0}  # type: ignore[dict-item]
+    for status, onward in (("InService", "WatchEndpoint"), ("OutOfService", "UpdateEndpoint")):
+        data["before"]["EndpointStatus"] = status
+        assert outcome("EndpointTakesUpdates", data) == onward
+
+
+@pytest.mark.parametrize(
+    ("task", "error", "said", "onward"),
+    [
+        (
+            "CreateModel",
+            "SageMaker.AmazonSageMakerException",
+            'Cannot create already existing model "arn:m".',
+            "CreateEndpointConfig",
+        ),
+        (
+            "CreateEndpointConfig",
+            "SageMaker.AmazonSageMakerException",
+            'Cannot create already existing endpoint configuration "arn:c".',
+            "NameRequestedConfig",
+        ),
+        (
+            "CreateEndpoint",
+            "SageMaker.AmazonSageMakerException",
+            'Cannot create already existing endpoint "arn:e".',
+            "CountWaitForOthers",
+        ),
+        (
+            "UpdateEndpoint",
+            "SageMaker.AmazonSageMakerException",
+            'Cannot update in-progress endpoint "arn:e".',
+            "CountWaitForOthers",
+        ),
+        (
+            "DeleteFailedEndpoint",
+            "SageMaker.SageMakerException",
+            'Cannot update in-progress endpoint "arn:e".',
+            "CountWaitForOthers",
+        ),
+        (
+            "DescribeEndpoint",
+            "SageMaker.SageMakerException",
+            'Could not find endpoint "arn:e".',
+            "CreateEndpoint",
+        ),
+    ],
+)
+def test_a_repeated_call_goes_on_and_anything_else_fails(
+    task: str, error: str, said: str, onward: str
+) -> None:
+    """AWS has no error names for these: only its words tell them from a wrong request."""
+    machine = rendered("dev").asl["States"]
+    catch = machine[task]["Catch"][0]
+    assert catch["ErrorEquals"] == [error]
+    choice, path = catch["Next"], catch["ResultPath"].removeprefix("$.")
+    assert outcome(choice, {path: {"Error": error, "Cause": f"{said} (Service: AmazonSageMaker)"}}) == onward
+    denied = "User: arn:x is not authorized to perform: sagemaker:any on resource: arn:y"
+    otherwise = outcome(choice, {path: {"Error": error, "Cause": denied}})
+    assert machine[otherwise] == {
+        "Type": "Pass",
+        "InputPath": f"$.{path}",
+        "ResultPath": "$.error",
+        "Next": "HasCause",
+    }
 
 
 def test_a_reason_is_told_where_there_is_one() -> None:
@@ -219,6 +292,24 @@ def same_kind(arn: str, kind: str) -> bool:
     """Whether an ARN pattern of ours is of a resource type such as `arn:...:training-job/${Name}`."""
     pattern = re.sub(r"\\\$\\\{\w+\\\}", ".*", re.escape(kind))
     return re.fullmatch(pattern, arn) is not None
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_logs_are_allowed_on_the_arn_that_iam_weighs(environment: str) -> None:
+    """IAM weighs CreateLogGroup and DescribeLogStreams on `<group>:log-stream:`, the others on a stream."""
+    written = ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents")
+    seen = set()
+    for role, statement in policies(rendered(environment).template):
+        for action in set(written) & set(statement["Action"]):
+            for arn in statement["Resource"]:
+                group = re.fullmatch(r"(arn:aws:logs:[\w-]+:\d{12}:log-group:[^:*]+):.*", arn)
+                assert group, f"{role}: {action} is not bound to one group by {arn}"
+                stream = "" if action.endswith(("LogGroup", "LogStreams")) else "job/algo-1-1"
+                asked = f"{group[1]}:log-stream:{stream}"
+                assert fnmatch.fnmatchcase(asked, arn), f"{role}: {action} on {asked}"
+                seen.add((role, action))
+    for actor in ("Training", "Processing", "Model"):
+        assert {(f"{actor}Role", action) for action in written} <= seen
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -78,7 +79,7 @@ def test_vpc_and_environment_reach_the_request(settings_with: Make) -> None:
     settings = settings_with()
     vpc = {"Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
     train = Train(settings, vpc_config=vpc, environment={"DEBUG": "1"}, network_isolation=False)
-    request = train.steps[0].to_dict()["Parameters"]
+    request = train.steps[1].to_dict()["Parameters"]
     assert (request["VpcConfig"], request["Environment"]) == (vpc, {"DEBUG": "1"})
     assert request["EnableNetworkIsolation"] is False
 
@@ -161,7 +162,73 @@ def test_a_failed_smoke_test_puts_the_earlier_config_back_only_after_an_update(s
     assert (rule["StringEquals"], rule["Next"]) == ("update", "RestoreEarlierConfig")
     restore = states["RestoreEarlierConfig"]
     assert restore["Parameters"]["EndpointConfigName.$"] == "$.before.EndpointConfigName"
-    assert restore["Next"] == restore["Catch"][0]["Next"] == "SmokeTestFailed"
+    assert restore["Next"] == restore["Catch"][0]["Next"] == "SmokeTestSaysWhy"
+    assert states["IsThereAnEarlierConfig"]["Default"] == "SmokeTestSaysWhy"
+
+
+def test_a_model_that_fails_its_smoke_test_is_rejected_and_its_data_not_done_with(
+    settings_with: Make,
+) -> None:
+    states = whole(settings_with())["States"]
+    assert states["SmokeTestSaysWhy"]["Default"] == "RejectModel"
+    for name in ("RejectModelBecause", "RejectModel"):
+        state = states[name]
+        assert state["Parameters"]["ModelApprovalStatus"] == "Rejected"
+        assert state["Parameters"]["ModelPackageArn.$"] == "$.package.ModelPackageArn"
+        # the registry being unreachable must not hide why the run failed
+        assert state["Next"] == state["Catch"][-1]["Next"] == "SmokeTestFailed"
+    onward = reachable(states, "IsThereAnEarlierConfig")
+    assert "PipelineFailed" in onward and not {"CommitWatermark", "Succeeded"} & onward
+
+
+def reachable(states: dict[str, Any], start: str) -> set[str]:
+    """All states that a run in `start` may still enter."""
+    found, todo = set(), [start]
+    while todo:
+        name = todo.pop()
+        if name not in found:
+            found.add(name)
+            state = states[name]
+            edges = [state, *state.get("Catch", []), *state.get("Choices", [])]
+            todo += [e[key] for e in edges for key in ("Next", "Default") if key in e]
+    return found
+
+
+@pytest.mark.parametrize("job", ["Train", "Evaluate"])
+def test_a_job_without_instances_starts_again_by_another_name(settings_with: Make, job: str) -> None:
+    states = whole(settings_with())["States"]
+    assert states[job]["Catch"][0] == {
+        "ErrorEquals": ["States.TaskFailed"],
+        "Next": f"Lacks{job}Capacity",
+        "ResultPath": "$.error",
+    }
+    (rule,) = states[f"Lacks{job}Capacity"]["Choices"]
+    assert rule["Next"] == f"Count{job}Wait"
+    assert states[f"Lacks{job}Capacity"]["Default"] == f"{job}Failed"
+    assert {"Variable": f"$.{job.lower()}_attempts.waits", "NumericLessThan": 3} in rule["And"]
+    assert states[states[f"Count{job}Wait"]["Next"]]["Next"] == job
+    assert states[f"Begin{job}"]["Next"] == job
+    (name,) = (v for k, v in states[job]["Parameters"].items() if k.endswith("JobName.$"))
+    # each of these starts the others anew, so all three are needed
+    for counter in (f"{job.lower()}_attempts.waits", "$$.State.RetryCount", "$$.Execution.RedriveCount"):
+        assert counter in name
+
+
+def test_only_the_lack_of_instances_counts_as_such() -> None:
+    from fnmatch import fnmatchcase
+
+    from pipeline.steps.capacity import _NO_CAPACITY
+
+    def lacks(reason: str, separators: tuple[str, str]) -> bool:
+        cause = json.dumps({"TrainingJobName": "j", "FailureReason": reason, "X": 1}, separators=separators)
+        return any(fnmatchcase(cause, pattern) for pattern in _NO_CAPACITY)
+
+    for separators in ((",", ":"), (", ", ": ")):
+        aws = "CapacityError: Unable to provision requested ML compute capacity."
+        assert lacks(aws, separators)
+        assert not lacks("AlgorithmError: , exit code: 1", separators)
+        forged = f'AlgorithmError: "FailureReason":"{aws}", "FailureReason": "{aws}'
+        assert not lacks(forged, separators)
 
 
 def test_update_endpoint_sends_no_tags(settings_with: Make) -> None:
@@ -183,7 +250,7 @@ def test_a_raw_step_of_the_sdk_is_protected(settings_with: Make) -> None:
     ]
     assert "DynamoDb.DynamoDbException" in states["Note"]["Retry"][0]["ErrorEquals"]
     assert [catch["Next"] for catch in states["Own"]["Catch"]] == ["OwnEnd"]
-    assert states["NotifyTrained"]["Next"] == "Note" and states["Own"]["Next"] == "Evaluate"
+    assert states["NotifyTrained"]["Next"] == "Note" and states["Own"]["Next"] == "BeginEvaluate"
 
 
 def test_blocks_without_a_pipeline_are_refused(settings_with: Make) -> None:
