@@ -54,11 +54,25 @@ def unpack(folder: Path, scratch: Path) -> Path:
         return folder
     try:
         with tarfile.open(archive, "r:gz") as tar:
-            # "data" refuses paths and links that leave the folder, devices and the like.
-            tar.extractall(scratch, filter="data")
+            _extract(tar, scratch)
     except (tarfile.TarError, OSError, EOFError) as error:
         raise ProgramError(f"{archive} cannot be unpacked: {type(error).__name__}: {error}") from error
     return scratch
+
+
+def _extract(tar: tarfile.TarFile, into: Path) -> None:
+    """Unpack files and folders; refuse what would leave the folder, links out of it, devices and the like."""
+    if hasattr(tarfile, "data_filter"):
+        tar.extractall(into, filter="data")
+        return
+    # Python before 3.11.4 (Debian 12 has 3.11.2) knows no filters: plain files and folders alone.
+    for member in tar:
+        if not (member.isreg() or member.isdir()):
+            raise tarfile.TarError(f"{member.name!r} is neither a file nor a folder")
+        member.name = member.name.lstrip("/")
+        if not (into / member.name).resolve().is_relative_to(into.resolve()):
+            raise tarfile.TarError(f"{member.name!r} would be outside the destination")
+        tar.extract(member, into, set_attrs=False)
 
 
 def refuse_seen_data(test: Table, model: Model) -> None:

@@ -155,13 +155,27 @@ def _download(scope: Scope, role_arn: str, url: str, archive: Path, container: s
 def _unpack(archive: Path, content: Path, url: str, container: str) -> None:
     try:
         with tarfile.open(archive, "r:gz") as tar:
-            # `data` refuses absolute names, `..`, links to the outside and devices.
-            tar.extractall(content, filter="data")
+            _extract(tar, content)
     except (tarfile.TarError, OSError, EOFError) as error:
         raise Unavailable(
             f'Failed to extract model data archive from URL "{url}" for container "{container}". Please '
             f"ensure that the object located at the URL is a valid tar.gz archive. ({error})"
         ) from None
+
+
+def _extract(tar: tarfile.TarFile, into: Path) -> None:
+    """Unpack; refuse absolute names, `..`, links to the outside and devices."""
+    if hasattr(tarfile, "data_filter"):
+        tar.extractall(into, filter="data")
+        return
+    # Python before 3.11.4 (Debian 12 has 3.11.2) knows no filters: plain files and folders alone.
+    for member in tar:
+        if not (member.isreg() or member.isdir()):
+            raise tarfile.TarError(f"{member.name!r} is neither a file nor a folder")
+        member.name = member.name.lstrip("/")
+        if not (into / member.name).resolve().is_relative_to(into.resolve()):
+            raise tarfile.TarError(f"{member.name!r} would be outside the destination")
+        tar.extract(member, into, set_attrs=False)
 
 
 def _no_image(image: str) -> str:
