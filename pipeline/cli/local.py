@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from pathlib import Path
 from typing import Any
-
-from pipeline.errors import TargetError
 
 HELP = "start, inspect and stop the local target (an AWS endpoint on 127.0.0.1)"
 DESCRIPTION = """\
@@ -42,6 +39,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         sub.add_argument("--json", action="store_true", help="print JSON")
         if verb == "up":
             sub.add_argument(
+                "--isolation",
+                choices=("best-effort", "enforce"),
+                help="when the kernel cannot cut off a program with EnableNetworkIsolation: run it all the "
+                "same and say so (best-effort, the default), or refuse it (enforce); "
+                "$PIPELINE_LOCAL_ISOLATION",
+            )
+            sub.add_argument(
                 "--realistic",
                 action="store_true",
                 help="wait as long as AWS does: Wait states and retry intervals are otherwise shortened",
@@ -66,18 +70,29 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _up(root: Path, args: argparse.Namespace) -> int:
-    from pipeline.local import ensure_up, status
+    from pipeline.local import about, ensure_up, options
 
+    given = {options.ISOLATION: args.isolation} if args.isolation else {}
     if args.realistic:
-        if status(root).state != "stopped":
-            raise TargetError("the local target runs already, at its own pace", hint="pipeline local down")
-        os.environ["PIPELINE_LOCAL_WAIT_SCALE"] = "1"
+        given[options.WAIT_SCALE] = "1"
     began = time.monotonic()
-    target = ensure_up(root)
+    target = ensure_up(root, given)
     seconds = round(time.monotonic() - began, 3)
+    said = about(target)
     facts = {"endpoint_url": target.endpoint_url, "pid": target.pid, "state_dir": str(target.state_dir)}
-    _print(args, {**facts, "seconds": seconds}, f"{target.endpoint_url}  (pid {target.pid}, {seconds:.1f} s)")
+    first = f"{target.endpoint_url}  (pid {target.pid}, {seconds:.1f} s)"
+    _print(args, {**facts, "seconds": seconds, **said}, "\n".join([first, *_programs(said)]))
     return 0
+
+
+def _programs(said: dict[str, Any]) -> list[str]:
+    """How programs run, in lines for a person."""
+    if not said:
+        return []
+    return [
+        f"  programs           {said['runner']}",
+        f"  network isolation  {said['network_isolation']}",
+    ]
 
 
 def _status(root: Path, args: argparse.Namespace) -> int:
@@ -92,6 +107,7 @@ def _status(root: Path, args: argparse.Namespace) -> int:
         "state_dir": str(now.state_dir),
         "log": str(now.log),
         "processes": list(now.processes),
+        **now.about,
     }
     lines = [
         f"{now.state}  {now.endpoint_url or ''}".rstrip(),
@@ -100,6 +116,7 @@ def _status(root: Path, args: argparse.Namespace) -> int:
     ]
     if now.pid:
         lines.insert(1, f"  pid    {now.pid}, up for {facts['seconds_up']:.0f} s")
+    lines += _programs(now.about)
     lines += [f"  child  {each['pid']}  {each['what']}" for each in now.processes]
     _print(args, facts, "\n".join(lines))
     return 0 if now.state == "running" else 1

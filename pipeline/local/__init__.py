@@ -3,6 +3,6 @@
 Nothing outside this folder imports more of it than these names, and only the command line does.
 """
 
-from pipeline.local.lifecycle import LocalTarget, Status, down, ensure_up, reset, status
+from pipeline.local.lifecycle import LocalTarget, Status, about, down, ensure_up, reset, status
 
-__all__ = ["LocalTarget", "Status", "down", "ensure_up", "reset", "status"]
+__all__ = ["LocalTarget", "Status", "about", "down", "ensure_up", "reset", "status"]

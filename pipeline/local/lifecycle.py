@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,11 @@ from typing import Any
 import psutil
 
 from pipeline.errors import TargetError
-from pipeline.local import processes
+from pipeline.local import options, processes
 from pipeline.local.paths import StatePaths
 
 HEALTH_PATH = "/_pipeline/health"
+ABOUT_PATH = "/_pipeline/about"
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 20.0
@@ -52,16 +53,23 @@ class Status:
     state_dir: Path
     log: Path
     processes: tuple[dict, ...]
+    about: dict[str, Any]
 
 
-def ensure_up(root: Path) -> LocalTarget:
+def ensure_up(root: Path, given: Mapping[str, str] | None = None) -> LocalTarget:
     """The repository's server, started if need be. Two callers at once get the same one.
 
+    Args:
+        given: variables for the server (options.py), over those of this process's environment.
+
     Raises:
-        TargetError: it did not start; the message ends with the tail of its log.
+        TargetError: it did not start (the message ends with the tail of its log), or one with other
+            options runs.
+        SettingsError: an option's variable holds what it may not.
     """
+    asked = options.wanted(given or {})
     paths = StatePaths.of(root)
-    target = _answering(paths)
+    target = _answering(paths, asked)
     if target:
         return target
     paths.make()
@@ -71,7 +79,12 @@ def ensure_up(root: Path) -> LocalTarget:
             # Alive: somebody else's start, or a moment of heavy load. Never start a second one.
             return _wait_ready(paths, record["pid"], None)
         processes.kill_orphans(paths.processes)
-        return _start(paths)
+        return _start(paths, asked)
+
+
+def about(target: LocalTarget) -> dict[str, Any]:
+    """What the server says of itself: `runner` and `network_isolation`, in words; empty if it is silent."""
+    return _get(int(target.endpoint_url.rpartition(":")[2]), ABOUT_PATH, timeout=30) or {}
 
 
 def status(root: Path) -> Status:
@@ -79,8 +92,9 @@ def status(root: Path) -> Status:
     paths = StatePaths.of(root)
     record = _read_record(paths)
     if record is None:
-        return Status("stopped", None, None, None, paths.folder, paths.log, ())
+        return Status("stopped", None, None, None, paths.folder, paths.log, (), {})
     answers = _health(record) is not None
+    said = about(LocalTarget(record["endpoint_url"], record["pid"], paths.folder)) if answers else {}
     return Status(
         state="running" if answers else "starting",
         endpoint_url=record["endpoint_url"],
@@ -89,6 +103,7 @@ def status(root: Path) -> Status:
         state_dir=paths.folder,
         log=paths.log,
         processes=tuple(processes.recorded(paths.processes)),
+        about=said,
     )
 
 
@@ -133,7 +148,7 @@ def log_tail(paths: StatePaths, lines: int = _TAIL_LINES, offset: int = 0) -> st
 # -- inside the lock ---------------------------------------------------------------------------------
 
 
-def _start(paths: StatePaths) -> LocalTarget:
+def _start(paths: StatePaths, asked: Mapping[str, str]) -> LocalTarget:
     if paths.log.exists() and paths.log.stat().st_size > _LOG_BYTES:
         paths.log.replace(paths.log.with_suffix(".log.1"))
     paths.server.unlink(missing_ok=True)
@@ -149,7 +164,7 @@ def _start(paths: StatePaths) -> LocalTarget:
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=paths.root,
-            env=_server_environment(),
+            env={**_server_environment(), **asked},
             start_new_session=True,
         )
     try:
@@ -202,11 +217,19 @@ def _wait_ready(paths: StatePaths, pid: int, log_offset: int | None) -> LocalTar
 # -- facts ---------------------------------------------------------------------------------------------
 
 
-def _answering(paths: StatePaths) -> LocalTarget | None:
+def _answering(paths: StatePaths, asked: Mapping[str, str]) -> LocalTarget | None:
     record = _read_record(paths)
-    if record and _health(record):
-        return LocalTarget(record["endpoint_url"], record["pid"], paths.folder)
-    return None
+    health = _health(record) if record else None
+    if record is None or health is None:
+        return None
+    for name, has in health.get("options", {}).items():
+        if asked.get(name, has) != has:
+            raise TargetError(
+                f"the local target runs with {name}={has}, not {asked[name]}",
+                where=record["endpoint_url"],
+                hint="pipeline local down, then again",
+            )
+    return LocalTarget(record["endpoint_url"], record["pid"], paths.folder)
 
 
 def _read_record(paths: StatePaths) -> dict[str, Any] | None:
@@ -221,15 +244,21 @@ def _read_record(paths: StatePaths) -> dict[str, Any] | None:
 
 def _health(record: dict[str, Any]) -> dict[str, Any] | None:
     """The server's own answer, if it is the server that the record names."""
-    connection = http.client.HTTPConnection("127.0.0.1", int(record["port"]), timeout=5)
+    answer = _get(int(record["port"]), HEALTH_PATH, timeout=5)
+    return answer if answer and answer.get("pid") == record["pid"] else None
+
+
+def _get(port: int, path: str, timeout: float) -> dict[str, Any] | None:
+    """A JSON object from the server's own pages; None when none comes."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
-        connection.request("GET", HEALTH_PATH)
+        connection.request("GET", path)
         answer = json.loads(connection.getresponse().read())
     except (OSError, ValueError, http.client.HTTPException):
         return None
     finally:
         connection.close()
-    return answer if isinstance(answer, dict) and answer.get("pid") == record["pid"] else None
+    return answer if isinstance(answer, dict) else None
 
 
 def _server_environment() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import json
 import logging
@@ -20,6 +21,7 @@ from pipeline.local import context, ecr
 from pipeline.local.adapter import (
     alarms,
     executions,
+    facts,
     images,
     imports,
     lambdas,
@@ -30,7 +32,7 @@ from pipeline.local.adapter import (
     state,
     templates,
 )
-from pipeline.local.lifecycle import HEALTH_PATH
+from pipeline.local.lifecycle import ABOUT_PATH, HEALTH_PATH
 from pipeline.local.registry.front import Front, is_registry_path
 
 logger = logging.getLogger("pipeline.local")
@@ -126,7 +128,10 @@ def _guarded(inner: Callable, front: Front) -> Callable:
     async def asgi(scope: dict, receive: Any, send: Any) -> None:
         path = scope.get("path", "")
         if scope["type"] == "http" and path == HEALTH_PATH:
-            await _answer(send, 200, {"pid": os.getpid(), "root": str(context.root())})
+            told = {"pid": os.getpid(), "root": str(context.root()), "options": facts.told()}
+            await _answer(send, 200, told)
+        elif scope["type"] == "http" and path == ABOUT_PATH:
+            await _answer(send, 200, await asyncio.to_thread(facts.about))
         elif scope["type"] == "http" and path.startswith(_CLOSED):
             await _answer(send, 403, {"message": "closed; use: pipeline local reset"})
         elif scope["type"] == "http" and is_registry_path(path):

@@ -27,7 +27,7 @@ class Program:
         environment: the container's variables; the runner adds PATH, HOME, TMPDIR and the image's ENV.
         read_only: paths below /opt/ml -> folders mounted there read-only (`/opt/ml/model` of an endpoint).
         entrypoint: true when `command` replaces the image's ENTRYPOINT instead of being its argument.
-        network: false cuts the program off from every network.
+        network: false cuts the program off from every network, where the runner can.
         cores: how many processors it may use; 0 for all of this machine's.
     """
 

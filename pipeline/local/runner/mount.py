@@ -5,7 +5,8 @@
     mapped           neither (macOS, hardened kernels): /opt/ml and /opt/program in the command and the
                      variables become folders of this machine and SAGEMAKER_BASE_DIR names the base
 
-What this machine can do is found once, by trying.
+Each of the first two can cut a program off from every network, unless the kernel keeps that back (a
+container without CAP_NET_ADMIN). What this machine can do is found once, by trying.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -73,16 +75,35 @@ def mapped(value: str, base: Path, image: Path) -> str:
     return value
 
 
-@functools.cache
+_probing = threading.RLock()
+
+
 def isolation() -> str:
-    """The best shape this machine allows, by trying each; asked once a process."""
+    """The best shape this machine allows, by trying each; tried once a process."""
+    with _probing:
+        return _isolation()
+
+
+def cuts_networks(kind: str) -> bool:
+    """Whether a program of this shape can be given a network of its own, with nobody in it; tried once."""
+    with _probing:
+        return _cuts_networks(kind)
+
+
+@functools.cache
+def _isolation() -> str:
     if sys.platform != "linux":
         return MAPPED
     kinds = (NAMESPACE, USER_NAMESPACE) if os.geteuid() == 0 else (USER_NAMESPACE,)
     return next((kind for kind in kinds if _works(kind)), MAPPED)
 
 
-def _works(kind: str) -> bool:
+@functools.cache
+def _cuts_networks(kind: str) -> bool:
+    return kind != MAPPED and _works(kind, network=False)
+
+
+def _works(kind: str, network: bool = True) -> bool:
     with tempfile.TemporaryDirectory(prefix="pipeline-runner-") as folder:
         base = Path(folder, "ml")
         base.mkdir()
@@ -93,6 +114,7 @@ def _works(kind: str) -> bool:
             base=base,
             scratch=Path(folder, "scratch"),
             environment={},
+            network=network,
         )
         spec = launch_spec(program, ["sh", "-c", "echo seen > /opt/ml/probe"], kind)
         # The write is what proves it: exit codes alone would also be 0 had nothing been mounted.

@@ -157,7 +157,7 @@ class ProcessRunner:
         return mount.DESCRIPTIONS[self.isolation]
 
     def can_isolate_network(self) -> bool:
-        return self.isolation != mount.MAPPED
+        return mount.cuts_networks(self.isolation)
 
     def workspace(self) -> Path:
         self._running.mkdir(parents=True, exist_ok=True)
@@ -189,6 +189,8 @@ class ProcessRunner:
                 {name: os.environ[name] for name in (processes.OWNER_VARIABLE,) if name in os.environ}
             )
         spec = mount.launch_spec(program, command, self.isolation)
+        # Best effort: whether that is good enough is asked before (sagemaker.isolation).
+        spec["network"] = program.network or not self.can_isolate_network()
         popen = spawn(
             lambda: subprocess.Popen(
                 mount.launch_command(spec),

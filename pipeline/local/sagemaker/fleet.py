@@ -16,7 +16,7 @@ from typing import Any
 
 from pipeline.local import context, roles
 from pipeline.local.runner import EnvironmentBroken, ServerProcess, start_server
-from pipeline.local.sagemaker import model_data, telemetry
+from pipeline.local.sagemaker import isolation, model_data, telemetry
 from pipeline.local.sagemaker.backend import Backend
 from pipeline.local.sagemaker.netns import Connector
 from pipeline.local.sagemaker.routes import FleetRoute, VariantRoute
@@ -61,7 +61,7 @@ class Instance:
             port = probe.getsockname()[1]
         self.release()
         self.process = self._start(self, port)
-        if self.variant["Model"].get("Isolated"):
+        if self.variant["Model"].get("Isolated") and not isolation.lacking(True):
             self.backend.connector = Connector(self.process.pid)
         self.backend.port = port
 
@@ -214,6 +214,8 @@ class Fleet:
         model = variant["Model"]
         name = f"{variant['VariantName']}/{instance.backend.instance}"
         write = telemetry.endpoint_log(self.scope, model["RoleArn"], self.endpoint, name)
+        if isolation.lacking(model.get("Isolated")):
+            write(f"local target: {isolation.NOT_ENFORCED}")
         return start_server(
             model_data.image_folder(model["ResolvedImage"]),
             self._model_folder(variant),

@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from pipeline.local.runner.registry import current as current_runner
-from pipeline.local.sagemaker import model_data
+from pipeline.local.sagemaker import isolation, model_data
 from pipeline.local.sagemaker.errors import NotSupported, ValidationException
 from pipeline.local.sagemaker.listing import select
 from pipeline.local.sagemaker.service import operation
@@ -80,10 +79,7 @@ def delete_model(request: dict[str, Any], scope: Scope) -> None:
 
 
 def _refuse(request: dict[str, Any]) -> None:
-    if request.get("EnableNetworkIsolation") and not current_runner().can_isolate_network():
-        raise NotSupported(
-            "EnableNetworkIsolation on this machine, whose kernel gives no network namespaces,"
-        )
+    isolation.check(request.get("EnableNetworkIsolation"))
     if request.get("VpcConfig"):
         raise NotSupported("VpcConfig of a model")
     if request.get("InferenceExecutionConfig", {}).get("Mode", "Serial") != "Serial":

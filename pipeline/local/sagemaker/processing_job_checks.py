@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Any
 
-from pipeline.local.runner import current as current_runner
+from pipeline.local.sagemaker import isolation
 from pipeline.local.sagemaker.errors import NotSupported, ValidationException
 from pipeline.local.sagemaker.processing_job_contract import ROOT
 
@@ -26,10 +26,7 @@ def check(request: dict[str, Any]) -> None:
     network = request.get("NetworkConfig") or {}
     if network.get("VpcConfig"):
         raise NotSupported("NetworkConfig.VpcConfig of a processing job")
-    if network.get("EnableNetworkIsolation") and not current_runner().can_isolate_network():
-        raise NotSupported(
-            "EnableNetworkIsolation on this machine, whose kernel gives no network namespaces,"
-        )
+    isolation.check(network.get("EnableNetworkIsolation"))
     inputs = request.get("ProcessingInputs") or []
     outputs = (request.get("ProcessingOutputConfig") or {}).get("Outputs") or []
     _unique("input", [each["InputName"] for each in inputs])

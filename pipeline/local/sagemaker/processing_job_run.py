@@ -10,6 +10,7 @@ from typing import Any
 from pipeline.local import roles
 from pipeline.local.runner import Outcome, Program, instances, run_job
 from pipeline.local.runner import current as current_runner
+from pipeline.local.sagemaker import isolation
 from pipeline.local.sagemaker import processing_job_contract as contract
 from pipeline.local.sagemaker.jobs import channels, failure, session, transfer, worker
 from pipeline.local.sagemaker.jobs.logs import LogStream
@@ -100,6 +101,8 @@ class ProcessingRun:
         stream = LogStream(
             self.session.client("logs"), LOG_GROUP, f"{self.job.name}/{contract.HOST}-{int(time.time())}"
         )
+        if isolation.lacking(not network):
+            stream.write(f"local target: {isolation.NOT_ENFORCED}")
         key = (self.request.get("ProcessingOutputConfig") or {}).get("KmsKeyId") or None
         for _, target in self._outputs():
             if target["S3UploadMode"] == "Continuous":

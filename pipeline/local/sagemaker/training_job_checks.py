@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.local.runner import current as current_runner
-from pipeline.local.sagemaker import training_job_metrics
+from pipeline.local.sagemaker import isolation, training_job_metrics
 from pipeline.local.sagemaker.errors import NotSupported, ValidationException
 from pipeline.local.sagemaker.jobs import channels
 
@@ -50,10 +49,7 @@ def check(request: dict[str, Any]) -> None:
         raise NotSupported(
             f"CheckpointConfig.LocalPath {path}: a path outside /opt/ml or inside its own folders"
         )
-    if request.get("EnableNetworkIsolation") and not current_runner().can_isolate_network():
-        raise NotSupported(
-            "EnableNetworkIsolation on this machine, whose kernel gives no network namespaces,"
-        )
+    isolation.check(request.get("EnableNetworkIsolation"))
 
 
 def _algorithm(request: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from pipeline.local import roles
 from pipeline.local.runner import Outcome, Program, instances, run_job
 from pipeline.local.runner import current as current_runner
+from pipeline.local.sagemaker import isolation
 from pipeline.local.sagemaker import training_job_contract as contract
 from pipeline.local.sagemaker import training_job_status as status
 from pipeline.local.sagemaker.jobs import channels, failure, session, transfer, worker
@@ -62,6 +63,8 @@ class TrainingRun:
             self._layout()
             self._inputs()
             described = f"{status.MESSAGES['Training']} ({self.runner.describe()})"
+            if isolation.lacking(self.request.get("EnableNetworkIsolation")):
+                described += f" {isolation.NOT_ENFORCED}"
             if not self._enter("Training", described):
                 self._finish_stopped("Stopped")
                 return
@@ -181,6 +184,8 @@ class TrainingRun:
             also=self.metrics.take,
             after=lambda: self._publish(),
         )
+        if isolation.lacking(not network):
+            stream.write(f"local target: {isolation.NOT_ENFORCED}")
         if self.checkpoints:
             self.checkpoints.start()
         limit = request["StoppingCondition"]["MaxRuntimeInSeconds"] - (time.time() - self.started)

@@ -38,7 +38,7 @@ class Host:
     image: str = ""
     role: str = ""
     # Whether models can be cut off from the network here; then those of the tests are, where they need none.
-    isolates: bool = field(default_factory=lambda: mount.isolation() != mount.MAPPED)
+    isolates: bool = field(default_factory=lambda: mount.cuts_networks(mount.isolation()))
     _clients: dict[tuple[str, str], Any] = field(default_factory=dict)
 
     def client(self, service: str, credentials: dict[str, str] | None = None) -> Any:

@@ -256,7 +256,7 @@ run_job(program, lambda line: print(line, flush=True))
 
 def test_without_network_nobody_is_reached(runner: ProcessRunner, tmp_path: Path) -> None:
     if not runner.can_isolate_network():
-        pytest.skip("refused by name where it cannot be done")
+        pytest.skip("this kernel gives no network namespaces")
     with listener() as port:
         body = f"""
 import socket

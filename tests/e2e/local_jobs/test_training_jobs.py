@@ -13,6 +13,7 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
+from pipeline.local.runner import mount
 from pipeline.local.sagemaker import validation
 from tests.e2e.local_jobs.conftest import ALLOWED, BUCKET, Jobs
 
@@ -338,6 +339,9 @@ def test_the_program_acts_as_the_role(jobs: Jobs) -> None:
     assert jobs.logged(name)[-1] == f"{jobs.up.endpoint_url} ASIA eu-west-1"
 
 
+@pytest.mark.skipif(
+    not mount.cuts_networks(mount.isolation()), reason="this kernel gives no network namespaces"
+)
 def test_network_isolation_leaves_no_network_and_no_credentials(jobs: Jobs) -> None:
     name = jobs.train(
         """
