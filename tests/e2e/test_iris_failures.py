@@ -155,3 +155,38 @@ def test_an_object_vanishes_between_the_check_and_its_use(iris: Iris) -> None:
         out, err = following.communicate(timeout=120)
     assert following.returncode == 1
     assert "input-data-test/2026-03-08" in out + err
+
+
+def test_a_model_that_fails_its_smoke_test_is_taken_back(iris: Iris) -> None:
+    """Healthy, so it goes live, and answers nonsense: earlier config back, model Rejected, data still new."""
+    date = iris.day(9)
+    before = iris.endpoint()["EndpointConfigName"]
+    body = """
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+    class Broken(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200); self.end_headers()
+        def do_POST(self):
+            self.send_response(500); self.end_headers(); self.wfile.write(b"the model is nonsense")
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    host, port = os.environ.get("HOST", "0.0.0.0"), int(os.environ.get("SAGEMAKER_BIND_TO_PORT", "8080"))
+    HTTPServer((host, port), Broken).serve_forever()
+    """
+    with iris.program("serve", body):
+        out = iris.run(date, code=1)
+    assert "SmokeTestFailed" in out
+    assert "the model is nonsense" in out
+    sagemaker = iris.client("sagemaker")
+    newest = sagemaker.list_model_packages(
+        ModelPackageGroupName="iris-dev", SortBy="CreationTime", SortOrder="Descending"
+    )["ModelPackageSummaryList"][0]
+    assert newest["ModelApprovalStatus"] == "Rejected"
+    package = sagemaker.describe_model_package(ModelPackageName=newest["ModelPackageArn"])
+    assert "the model is nonsense" in package["ApprovalDescription"]
+    mark = iris.client("ssm").get_parameter(Name="/ml/iris-dev/watermark")["Parameter"]["Value"]
+    assert json.loads(mark)["date"] != "2026-03-09"
+    deadline = time.monotonic() + 30
+    while iris.endpoint()["EndpointStatus"] != "InService":
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert iris.endpoint()["EndpointConfigName"] == before
