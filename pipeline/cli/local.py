@@ -46,6 +46,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
                 "$PIPELINE_LOCAL_ISOLATION",
             )
             sub.add_argument(
+                "--runner",
+                choices=("auto", "process", "container"),
+                help="run programs as processes or in containers; auto (the default): in containers where an "
+                "engine answers and the image was built; $PIPELINE_LOCAL_RUNNER",
+            )
+            sub.add_argument(
                 "--realistic",
                 action="store_true",
                 help="wait as long as AWS does: Wait states and retry intervals are otherwise shortened",
@@ -73,6 +79,8 @@ def _up(root: Path, args: argparse.Namespace) -> int:
     from pipeline.local import about, ensure_up, options
 
     given = {options.ISOLATION: args.isolation} if args.isolation else {}
+    if args.runner:
+        given[options.RUNNER] = args.runner
     if args.realistic:
         given[options.WAIT_SCALE] = "1"
     began = time.monotonic()

@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 
 from pipeline.errors import TargetError
-from pipeline.local import options, processes
+from pipeline.local import leftovers, options, processes
 from pipeline.local.paths import StatePaths
 
 HEALTH_PATH = "/_pipeline/health"
@@ -79,6 +79,7 @@ def ensure_up(root: Path, given: Mapping[str, str] | None = None) -> LocalTarget
             # Alive: somebody else's start, or a moment of heavy load. Never start a second one.
             return _wait_ready(paths, record["pid"], None)
         processes.kill_orphans(paths.processes)
+        leftovers.remove(paths.folder)
         return _start(paths, asked)
 
 
@@ -188,7 +189,7 @@ def _stop(paths: StatePaths) -> bool:
             except psutil.TimeoutExpired:
                 server.kill()
                 server.wait(_STOP_SECONDS)
-    ended = processes.kill_orphans(paths.processes)
+    ended = processes.kill_orphans(paths.processes) + leftovers.remove(paths.folder)
     paths.server.unlink(missing_ok=True)
     return record is not None or ended > 0
 

@@ -9,10 +9,12 @@ from pipeline.errors import SettingsError
 
 BEST_EFFORT, ENFORCE = "best-effort", "enforce"
 ISOLATION = "PIPELINE_LOCAL_ISOLATION"
+AUTO, PROCESS, CONTAINER = "auto", "process", "container"
+RUNNER = "PIPELINE_LOCAL_RUNNER"
 WAIT_SCALE = "PIPELINE_LOCAL_WAIT_SCALE"
 
 # Variable -> what it may be; the first is the default.
-CHOICES = {ISOLATION: (BEST_EFFORT, ENFORCE)}
+CHOICES = {ISOLATION: (BEST_EFFORT, ENFORCE), RUNNER: (AUTO, PROCESS, CONTAINER)}
 
 
 def chosen(variable: str) -> str:

@@ -72,6 +72,11 @@ class StatePaths:
         """The registry's content: what was pushed."""
         return self.folder / "registry"
 
+    @property
+    def registry_key(self) -> Path:
+        """What signs the registry's tokens."""
+        return self.folder / "registry.key"
+
     def make(self) -> None:
         """Create the folder, readable by its owner only: it holds secrets that a user stored."""
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -40,7 +40,7 @@ class Images:
 
     def __init__(self) -> None:
         paths = context.paths()
-        self.tokens = Tokens(paths.folder / "registry.key")
+        self.tokens = Tokens(paths.registry_key)
         self.backend = Backend(paths.registry, paths.processes, self.tokens.key().hex())
         self.changed: Callable[[], None] = lambda: None
         self.front = Front(self.backend, self.tokens, EcrRecords(lambda: self.changed()))

@@ -6,15 +6,13 @@ comes or goes later is noticed. An image that was never built runs as a process 
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 
 from pipeline.image import engine as engines
 from pipeline.image.engine import Engine
+from pipeline.local import options
 
-VARIABLE = "PIPELINE_LOCAL_RUNNER"
-KINDS = ("auto", "container", "process")
 # An engine is asked for at most so often.
 _FRESH_SECONDS = 3.0
 
@@ -25,14 +23,13 @@ _asked = 0.0
 
 def kind() -> str:
     """`auto`, `container` or `process`, as this server was told."""
-    given = os.environ.get(VARIABLE) or "auto"
-    return given if given in KINDS else "auto"
+    return options.chosen(options.RUNNER)
 
 
 def engine() -> Engine | None:
     """The engine that runs this server's containers; None when programs run as processes."""
     global _found, _asked
-    if kind() == "process":
+    if kind() == options.PROCESS:
         return None
     with _guard:
         if time.monotonic() - _asked > _FRESH_SECONDS:
@@ -54,14 +51,9 @@ def _usable(known: Engine | None) -> Engine | None:
     return found if found is not None and not found.elsewhere else None
 
 
-def describe() -> str:
-    """For people: how programs run, and why."""
-    if kind() == "process":
-        return "processes (asked for)"
-    found = engine()
-    if found is not None:
-        return f"containers ({found})"
+def why_processes() -> str:
+    """Why programs run as processes, for people; asked when `engine` gave none."""
+    if kind() == options.PROCESS:
+        return "asked for"
     other = engines.find()
-    if other is not None:
-        return f"processes ({other} cannot: {other.elsewhere})"
-    return "processes (no container engine answers)"
+    return f"{other} cannot: {other.elsewhere}" if other is not None else "no container engine answers"

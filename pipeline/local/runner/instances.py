@@ -1,12 +1,14 @@
 """What an instance type would give a program, bounded by what this machine has.
 
-Processors follow the size's name (EC2: xlarge is 4, Nxlarge is 4 times N, large and medium are 2);
-the few families that break the rule, and those with accelerators, are written out.
+Processors follow the size's name (EC2: xlarge is 4, Nxlarge is 4 times N, large and medium are 2, medium of
+Graviton 1), memory follows the family (c 2 GiB a processor, r 8, others 4); those that break the rules, and
+those with accelerators, are written out. Held against EC2's own list of instance types.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +25,25 @@ _CPUS = {
     "trn1n.32xlarge": 128,
     "trn2.48xlarge": 192,
 }
+# GiB a processor, by family, where the family's letter does not tell.
+_MEMORY = {
+    "c4": 1.875,
+    "c5n": 2.625,
+    "g6e": 8,
+    "g7e": 8,
+    "inf1": 2,
+    "p2": 15.25,
+    "p3": 7.625,
+    "p3dn": 8,
+    "p4d": 12,
+    "p4de": 12,
+    "p5": 10.667,
+    "p5e": 10.667,
+    "p5en": 10.667,
+    "trn2": 10.667,
+}
+_BY_LETTER = {"c": 2, "r": 8}
+_GRAVITON = re.compile(r"[a-z]\d+g")
 _ONE_GPU_SIZES = ("xlarge", "2xlarge", "4xlarge", "8xlarge", "16xlarge")
 _GPUS = {
     **{f"{family}.{size}": 1 for family in ("g4dn", "g5", "g6", "g6e") for size in _ONE_GPU_SIZES},
@@ -60,9 +81,22 @@ def nominal(instance_type: str) -> Resources:
         cpus = _CPUS[name]
     elif size.endswith("xlarge"):
         cpus = 4 * int(size.removesuffix("xlarge") or 1)
+    elif size == "medium" and _GRAVITON.match(name):
+        cpus = 1
     else:
         cpus = 2
     return Resources(cpus, _GPUS.get(name, 0))
+
+
+def memory(instance_type: str) -> int:
+    """Bytes of memory that AWS gives `ml.<family>.<size>`."""
+    name = instance_type.removeprefix("ml.")
+    family, _, size = name.partition(".")
+    if family in ("t2", "t3") and size == "medium":
+        a_processor = 2.0
+    else:
+        a_processor = _MEMORY.get(family, _BY_LETTER.get(family[:1], 4))
+    return int(nominal(instance_type).cpus * a_processor * 2**30)
 
 
 def available(instance_type: str) -> Resources:

@@ -21,11 +21,15 @@ class Outcome:
         exit_code: its own, or 128+N when signal N ended it.
         because: `exited` by itself, ended by the `timeout`, or `stopped` on request.
         seconds: wall-clock time it ran.
+        oom: it was killed because it used up its memory.
+        lost: why its runner lost it, through no fault of its own; else empty.
     """
 
     exit_code: int
     because: Literal["exited", "timeout", "stopped"]
     seconds: float
+    oom: bool = False
+    lost: str = ""
 
 
 class StopRequest:
@@ -92,4 +96,4 @@ def run_job(
             running.kill()
     code = running.wait()
     assert code is not None
-    return Outcome(code, because, time.monotonic() - begun)
+    return Outcome(code, because, time.monotonic() - begun, running.oom, running.lost)

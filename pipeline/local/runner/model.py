@@ -29,6 +29,7 @@ class Program:
         entrypoint: true when `command` replaces the image's ENTRYPOINT instead of being its argument.
         network: false cuts the program off from every network, where the runner can.
         cores: how many processors it may use; 0 for all of this machine's.
+        memory: bytes it may use, where the runner can hold it to that; 0 for all of this machine's.
     """
 
     name: str
@@ -41,12 +42,21 @@ class Program:
     entrypoint: bool = False
     network: bool = True
     cores: int = 0
+    memory: int = 0
 
 
 class Running(Protocol):
-    """A started program."""
+    """A started program.
+
+    Attributes:
+        pid: of the process that stands for it on this machine.
+        oom: once it ended: it was killed because it used up its memory.
+        lost: once it ended: why its runner lost it, through no fault of the program's; else empty.
+    """
 
     pid: int
+    oom: bool
+    lost: str
 
     def wait(self, timeout: float | None = None) -> int | None:
         """Its exit code (128+N for signal N) once it and its output have ended; None after `timeout` s."""
@@ -67,8 +77,8 @@ class Running(Protocol):
 class Runner(Protocol):
     """A way to run programs of images."""
 
-    def describe(self) -> str:
-        """How programs run here, for people: the runner's kind and how /opt/ml is given."""
+    def describe(self, image: Path | None = None) -> str:
+        """How programs (of that image) run here, for people: the runner's kind and how /opt/ml is given."""
 
     def can_isolate_network(self) -> bool:
         """Whether `network=False` can be honoured."""

@@ -17,11 +17,9 @@ from typing import IO
 
 from pipeline.local import processes
 from pipeline.local.runner import environment, image, mount, registry
+from pipeline.local.runner.lines import Lines
 from pipeline.local.runner.model import CannotStart, Log, Program
 
-# CloudWatch Logs takes no event larger than 256 KiB less 26 bytes (a byte that is no UTF-8 becomes
-# three); a program that prints without a newline must not fill the memory either.
-LONGEST_LINE = (256 * 1024 - 26) // 3
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -73,6 +71,8 @@ class RunningProcess:
         self._isolation = isolation
         self.pid = popen.pid
         self.name = name
+        self.oom = False
+        self.lost = ""
         self._log = log
         self._ended = threading.Event()
         self._guard = threading.Lock()
@@ -121,23 +121,11 @@ class RunningProcess:
 
 
 def read_lines(stream: IO[bytes], log: Log) -> None:
-    """Give `log` each line of `stream` as it comes, until its end; overlong lines in pieces."""
-    rest = b""
+    """Give `log` each line of `stream` as it comes, until its end."""
+    lines = Lines(log)
     while chunk := os.read(stream.fileno(), 65536):
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            _log_line(line, log)
-        while len(rest) >= LONGEST_LINE:
-            _log_line(rest[:LONGEST_LINE], log)
-            rest = rest[LONGEST_LINE:]
-    if rest:
-        _log_line(rest, log)
-
-
-def _log_line(line: bytes, log: Log) -> None:
-    line = line.rstrip(b"\r")
-    for start in range(0, len(line) or 1, LONGEST_LINE):
-        log(line[start : start + LONGEST_LINE].decode("utf-8", errors="replace"))
+        lines.feed(chunk)
+    lines.end()
 
 
 class ProcessRunner:
@@ -153,7 +141,7 @@ class ProcessRunner:
         """`namespace`, `user-namespace` or `mapped`."""
         return self._isolation or mount.isolation()
 
-    def describe(self) -> str:
+    def describe(self, image: Path | None = None) -> str:  # noqa: ARG002 - the same for all
         return mount.DESCRIPTIONS[self.isolation]
 
     def can_isolate_network(self) -> bool:

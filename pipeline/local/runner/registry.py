@@ -37,7 +37,7 @@ def use(runner: Runner, records: Path) -> None:
 
 
 def current() -> Runner:
-    """The runner in use; the process runner of the server's own state folder when none was set."""
+    """The runner in use; one of the server's own state folder when none was set."""
     with _guard:
         return _current()
 
@@ -45,9 +45,10 @@ def current() -> Runner:
 def _current() -> Runner:
     if _runner is None:
         from pipeline.local import context
-        from pipeline.local.runner.process import ProcessRunner
+        from pipeline.local.registry.pulls import reference
+        from pipeline.local.runner.auto import AutoRunner
 
-        runner = ProcessRunner(context.state_dir())
+        runner = AutoRunner(context.state_dir(), reference)
         runner.discard_leftovers()
         use(runner, context.paths().processes)
     assert _runner is not None

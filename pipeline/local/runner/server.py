@@ -52,6 +52,7 @@ def start_server(
     name: str = "endpoint",
     command: tuple[str, ...] = SERVE,
     cores: int = 0,
+    memory: int = 0,
     network: bool = True,
     runner: Runner | None = None,
 ) -> ServerProcess:
@@ -81,6 +82,7 @@ def start_server(
         },
         read_only={"/opt/ml/model": model_dir},
         cores=cores,
+        memory=memory,
         network=network,
     )
     try:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.local import context, roles
-from pipeline.local.runner import EnvironmentBroken, ServerProcess, start_server
+from pipeline.local.runner import CannotStart, ServerProcess, instances, start_server
 from pipeline.local.sagemaker import isolation, model_data, telemetry
 from pipeline.local.sagemaker.backend import Backend
 from pipeline.local.sagemaker.netns import Connector
@@ -55,7 +55,7 @@ class Instance:
         self._start = start
 
     def launch(self) -> None:
-        """Start the process on a free port. Raises EnvironmentBroken."""
+        """Start the process on a free port. Raises CannotStart."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -223,6 +223,7 @@ class Fleet:
             port,
             write,
             name=f"endpoint {self.endpoint} {name}",
+            memory=instances.memory(variant["InstanceType"]) if variant.get("InstanceType") else 0,
             network=not model.get("Isolated"),
         )
 
@@ -258,7 +259,7 @@ class Fleet:
                 launched += 1
                 try:
                     instance.launch()
-                except (EnvironmentBroken, model_data.Unavailable, roles.RoleNotAssumable, OSError) as error:
+                except (CannotStart, model_data.Unavailable, roles.RoleNotAssumable, OSError) as error:
                     name = variant["VariantName"]
                     raise StartFailed(
                         f"The container of production variant {name} cannot be started: {error}"

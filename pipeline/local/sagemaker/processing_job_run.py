@@ -80,7 +80,8 @@ class ProcessingRun:
 
     def _process(self, image: Path) -> Outcome:
         app = self.request["AppSpecification"]
-        resources = instances.available(self.request["ProcessingResources"]["ClusterConfig"]["InstanceType"])
+        kind = self.request["ProcessingResources"]["ClusterConfig"]["InstanceType"]
+        resources = instances.available(kind)
         network = not (self.request.get("NetworkConfig") or {}).get("EnableNetworkIsolation")
         entrypoint = app.get("ContainerEntrypoint") or ()
         program = Program(
@@ -97,6 +98,7 @@ class ProcessingRun:
             },
             network=network,
             cores=resources.cpus,
+            memory=instances.memory(kind),
         )
         stream = LogStream(
             self.session.client("logs"), LOG_GROUP, f"{self.job.name}/{contract.HOST}-{int(time.time())}"
@@ -132,7 +134,7 @@ class ProcessingRun:
             return
         if outcome.exit_code != 0:
             self._finish_continuous(whatever_happens=True)
-            raise failure.JobFailed(failure.algorithm_error(outcome.exit_code))
+            raise failure.ended_badly(outcome)
         self._finish_continuous()
         key = (self.request.get("ProcessingOutputConfig") or {}).get("KmsKeyId") or None
         for _, target in self._outputs():

@@ -62,7 +62,7 @@ class TrainingRun:
             image = session.pull(self.request["AlgorithmSpecification"]["TrainingImage"])
             self._layout()
             self._inputs()
-            described = f"{status.MESSAGES['Training']} ({self.runner.describe()})"
+            described = f"{status.MESSAGES['Training']} ({self.runner.describe(image)})"
             if isolation.lacking(self.request.get("EnableNetworkIsolation")):
                 described += f" {isolation.NOT_ENFORCED}"
             if not self._enter("Training", described):
@@ -176,6 +176,7 @@ class TrainingRun:
             read_only=self.read_only,
             network=network,
             cores=resources.cpus,
+            memory=instances.memory(kind),
         )
         stream = LogStream(
             self.session.client("logs"),
@@ -222,7 +223,7 @@ class TrainingRun:
         else:
             said = failure.text_of(self.base / "output" / "failure")
             self._upload(whatever_happens=True)
-            raise failure.JobFailed(failure.algorithm_error(outcome.exit_code, said))
+            raise failure.ended_badly(outcome, said)
 
     def _complete(self, record: Record) -> None:
         # A stop that was asked for while the artifacts were stored still stops it, as on AWS.

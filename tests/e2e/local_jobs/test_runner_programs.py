@@ -21,7 +21,8 @@ import pytest
 from pipeline.local.runner import CannotStart, Outcome, Program, StopRequest, environment, mount, registry
 from pipeline.local.runner.environment import EnvironmentBroken
 from pipeline.local.runner.job import run_job
-from pipeline.local.runner.process import LONGEST_LINE, ProcessRunner, read_lines
+from pipeline.local.runner.lines import LONGEST_LINE
+from pipeline.local.runner.process import ProcessRunner, read_lines
 from pipeline.local.runner.server import start_server
 from tests.conftest import REPOSITORY
 

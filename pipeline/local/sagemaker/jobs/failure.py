@@ -10,6 +10,8 @@ from pathlib import Path
 
 from botocore.exceptions import ClientError
 
+from pipeline.local.runner import Outcome
+
 LIMIT = 1024  # characters of FailureReason and ExitMessage
 
 
@@ -30,6 +32,15 @@ def algorithm_error(exit_code: int, said: str = "") -> str:
     ending = f", exit code: {exit_code}"
     start = "AlgorithmError: "
     return start + said[: LIMIT - len(start) - len(ending)] + ending
+
+
+def ended_badly(outcome: Outcome, said: str = "") -> JobFailed:
+    """Why a program's bad end ends its job; `said` is what it wrote to /opt/ml/output/failure."""
+    if outcome.lost:
+        return JobFailed(f"InternalServerError: {outcome.lost}; start the job again.")
+    if outcome.oom:
+        said = said or "The container was killed: out of memory"
+    return JobFailed(algorithm_error(outcome.exit_code, said))
 
 
 def no_objects(uri: str, region: str, role: str, said: str = "") -> str:
