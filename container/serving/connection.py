@@ -112,7 +112,7 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._refuse(refusal(400, f"not an HTTP request: {error}"))
         else:
-            if self._phase == HEAD and self._fed > HEAD_BYTES:
+            if self._fed > HEAD_BYTES and self._phase <= HEAD:
                 self._refuse(refusal(431, f"the head is over {HEAD_BYTES} bytes"))
             elif self._phase == BODY and self._fed > 8 * self._settings.max_body + HEAD_BYTES:
                 self._refuse(refusal(400, "the body's chunks are too small"))
@@ -133,18 +133,14 @@ class Connection(asyncio.Protocol):
 
     # --- the parser's side
 
-    def on_message_begin(self) -> None:
-        if self._phase == CLOSING:
-            return
-        self._phase = HEAD
-        self._url, self._headers, self._head_size = b"", {}, 0
-        self._parts, self._size = [], 0
-        self.deadline = self._worker.now + self._settings.head_seconds
-
     def on_url(self, url: bytes) -> None:
-        if self._phase == CLOSING:
-            return
-        self._url += url
+        if self._phase == IDLE:
+            self._phase = HEAD
+            self._url, self._headers = url, {}
+            self._head_size = self._size = 0
+            self.deadline = self._worker.now + self._settings.head_seconds
+        elif self._phase == HEAD:
+            self._url += url
         if len(self._url) > URL_BYTES:
             self._refuse(refusal(414, f"the URL is over {URL_BYTES} bytes"))
 
@@ -165,14 +161,10 @@ class Connection(asyncio.Protocol):
         if length is not None and int(length) > self._settings.max_body:
             self._refuse(refusal(413, f"the body is over {self._settings.max_body} bytes"))
             return
-        if length is not None or b"transfer-encoding" in headers:
-            self.deadline = self._worker.now + self._settings.body_seconds
-            if (
-                headers.get(b"expect", b"").lower() == b"100-continue"
-                and not self._waiting
-                and not self._busy
-            ):
-                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self.deadline = self._worker.now + self._settings.body_seconds
+        waits = b"expect" in headers and headers[b"expect"].lower() == b"100-continue"
+        if waits and not self._waiting and self._busy is None:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
         self._size += len(body)
@@ -281,7 +273,7 @@ class Connection(asyncio.Protocol):
         """An answer that ends the connection: after it, what the peer sends cannot be told apart any more."""
         if self._phase == CLOSING:
             return
-        request = Request(self, b"", self._url, self._headers)
+        request = Request(self, b"", self._url if self._phase != IDLE else b"", self._headers)
         request.refused, request.started = answer, time.perf_counter()
         self._parts = []
         if self._busy is None:

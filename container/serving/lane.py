@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 INLINE_SECONDS, INLINE_BYTES = 0.002, 16 * 1024
-# How much a new time counts: a model is slow or quick after some calls, not after one.
-_WEIGHT = 0.2
+# How much a new time counts, and at most how long it may be: a model is slow after some calls, not after one
+# during which the machine did something else.
+_WEIGHT, _LONGEST = 0.05, 0.03
 # Bodies that wait, together, as a multiple of the largest that is taken.
 _WAITING_BODIES = 16
 
@@ -76,7 +77,7 @@ class Lane:
             return refusal(503, "the model is being loaded", ("Retry-After", "1"))
         if self._cost < self._limit and not self._pending and len(request.body) <= INLINE_BYTES:
             answer = invoke(plugin, request, self._log)
-            self._cost += _WEIGHT * (time.perf_counter() - request.started - self._cost)
+            self._cost += _WEIGHT * (min(_LONGEST, time.perf_counter() - request.started) - self._cost)
             return answer
         size = len(request.body)
         too_large = self._pending_bytes + size > _WAITING_BODIES * self._settings.max_body
@@ -162,6 +163,7 @@ class Lane:
         self._slot.view[QUEUE] = self._pending
         if cost is not None and self._settings.dispatch == "auto":
             # The first time stands alone; those of a first, lazy call are soon outweighed.
-            self._cost = cost if self._cost == float("inf") else self._cost + _WEIGHT * (cost - self._cost)
+            known = self._cost if self._cost != float("inf") else cost
+            self._cost = known + _WEIGHT * (min(_LONGEST, cost) - known)
         for request, answer in zip(requests, answers, strict=True):
             request.connection.finish(request, answer)

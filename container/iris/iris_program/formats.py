@@ -65,7 +65,7 @@ def quick_rows(text: str) -> Rows | None:
     if {line.count(",") for line in lines} != {len(FEATURES) - 1}:
         return None
     try:
-        values = array("d", map(float, chain.from_iterable(line.split(",") for line in lines)))
+        values = array("d", map(float, ",".join(lines).split(",")))
     except ValueError:
         return None
     return values if math.isfinite(sum(values)) else None
@@ -207,9 +207,9 @@ def write_json_lines(predictions: Iterable[Probabilities]) -> str:
 
 def write_csv(predictions: Iterable[Probabilities]) -> str:
     """One line a row: the class's name, then the probabilities in the order of CLASSES."""
-    return "".join(
-        f"{CLASSES[_likeliest(item)]},{item[0]!r},{item[1]!r},{item[2]!r}\n" for item in predictions
-    )
+    lines = [(CLASSES[item.index(max(item))], *item) for item in predictions]
+    # One formatting for all lines: for many rows this takes longer than the model.
+    return ("%s,%r,%r,%r\n" * len(lines)) % tuple(chain.from_iterable(lines))
 
 
 _READERS: dict[str, Callable[[str], Rows]] = {

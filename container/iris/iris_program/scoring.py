@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import struct
 from array import array
 from pathlib import Path
 
@@ -48,6 +49,8 @@ class Scorer:
             raise ProgramError(f"{folder / 'model.txt'} is not a model of iris")
         self._cells = (ctypes.c_double * len(FEATURES))()
         self._scores = (ctypes.c_double * len(CLASSES))()
+        self._put = struct.Struct(f"{len(FEATURES)}d").pack_into
+        self._take = struct.Struct(f"{len(CLASSES)}d").unpack_from
         self._count = ctypes.c_int64()
         self._fast = ctypes.c_void_p()
         self._check(
@@ -62,20 +65,17 @@ class Scorer:
                 ctypes.byref(self._fast),
             )
         )
-        self._arguments = (
-            self._fast,
-            ctypes.byref(self._cells),
-            ctypes.byref(self._count),
-            ctypes.byref(self._scores),
-        )
         self._call = self._quick.LGBM_BoosterPredictForMatSingleRowFast
+        # As plain addresses: nothing is left to be converted at each call.
+        self._call.argtypes = [ctypes.c_void_p] * 4
+        self._places = tuple(ctypes.addressof(each) for each in (self._cells, self._count, self._scores))
 
-    def row(self, cells: list[float]) -> list[float]:
+    def row(self, cells: list[float]) -> tuple[float, ...]:
         """Probabilities of the classes for one row of features, in the order of FEATURES."""
-        self._cells[:] = cells  # type: ignore[assignment]
-        if self._call(*self._arguments):
+        self._put(self._cells, 0, *cells)
+        if self._call(self._fast, *self._places):
             raise RuntimeError(self._error())
-        return self._scores[:]
+        return self._take(self._scores)
 
     def rows(self, cells: array[float]) -> list[tuple[float, ...]]:
         """Probabilities of each row; cells: all rows' features, one row after the other."""
