@@ -140,6 +140,8 @@ def outcome(choice: str, data: dict[str, Any]) -> str:
             return bool(given == value(rule["StringEqualsPath"]))
         if "NumericGreaterThanEquals" in rule:
             return bool(given >= rule["NumericGreaterThanEquals"])
+        if "NumericLessThan" in rule:
+            return bool(given < rule["NumericLessThan"])
         if "StringMatches" in rule:
             return fnmatch.fnmatchcase(str(given), rule["StringMatches"])
         return bool(given == rule["StringEquals"])
@@ -239,6 +241,23 @@ def test_a_repeated_call_goes_on_and_anything_else_fails(
         "ResultPath": "$.error",
         "Next": "HasCause",
     }
+
+
+@pytest.mark.parametrize("job", ["Train", "Evaluate"])
+def test_what_a_job_that_failed_leads_to(job: str) -> None:
+    """The cause of States.TaskFailed is the job's description as JSON."""
+
+    def failed(waits: int, error: dict[str, str]) -> str:
+        attempts = {f"{job.lower()}_attempts": {"waits": waits}}
+        return outcome(f"Lacks{job}Capacity", {"error": error, **attempts})
+
+    lacking = {"FailureReason": "CapacityError: Unable to provision requested ML compute capacity."}
+    cause = {"Error": "States.TaskFailed", "Cause": json.dumps(lacking, separators=(",", ":"))}
+    assert failed(0, cause) == f"Count{job}Wait"
+    assert failed(3, cause) == f"{job}Failed", "it does not wait for ever"
+    broken = {"FailureReason": "AlgorithmError: CapacityError: , exit code: 1"}
+    assert failed(0, {"Error": "States.TaskFailed", "Cause": json.dumps(broken)}) == f"{job}Failed"
+    assert failed(0, {"Error": "States.Permissions"}) == f"{job}Failed"
 
 
 def test_a_reason_is_told_where_there_is_one() -> None:
