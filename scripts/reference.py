@@ -44,12 +44,14 @@ def command_line() -> str:
 def pages() -> dict[Path, str]:
     """Every generated page and its text."""
     from pipeline.check import rules_page
+    from pipeline.conformance import contract_page
     from pipeline.settings.schema import schemas
 
     reference = ROOT / "docs" / "reference"
     return {
         reference / "cli.md": command_line(),
         reference / "rules.md": rules_page(),
+        reference / "container-contract.md": contract_page(),
         **{reference / "schemas" / name: text for name, text in schemas().items()},
     }
 

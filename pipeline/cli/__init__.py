@@ -22,6 +22,7 @@ VERBS = (
     "settings",
     "render",
     "check",
+    "container",
     "plan",
     "apply",
     "data",
