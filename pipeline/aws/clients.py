@@ -119,6 +119,8 @@ class Clients:
             # Names of buckets hold no dots of ours, but a loopback endpoint has no wildcard DNS.
             s3={"addressing_style": "path"} if self.target.endpoint_url else None,
             inject_host_prefix=self.target.endpoint_url is None,
+            # A proxy leads to the world outside; an endpoint that was named is reached as it is.
+            proxies={} if self.target.endpoint_url else None,
         )
         return self._session.client(
             service, region_name=self.target.region, endpoint_url=self.target.endpoint_url, config=config
@@ -131,8 +133,8 @@ def connect(target: Target) -> Clients:
     Raises:
         TargetError: no or expired credentials, an endpoint that does not answer, another account.
     """
-    clients = Clients(target, _session(target))
     try:
+        clients = Clients(target, _session(target))
         identity = clients.sts.get_caller_identity()
     except Exception as error:
         known = as_target_error(error, target.name)
@@ -155,11 +157,12 @@ def _session(target: Target) -> Any:
     if target.credentials is None:
         return boto3.Session(region_name=target.region)
     core = botocore.session.Session()
-    # Explicit credentials want nothing from the user's files: a profile that is missing there would
-    # fail every command although it is not used.
+    # Explicit credentials want nothing of the user's AWS settings, neither files nor variables: a profile
+    # that is missing, or a mode that does not exist, would fail every command although it is not used.
+    for name, (_, _, default, convert) in list(core.session_var_map.items()):
+        core.session_var_map[name] = (None, None, default, convert)
     core.set_config_variable("config_file", os.devnull)
     core.set_config_variable("credentials_file", os.devnull)
-    core.session_var_map["profile"] = (None, None, None, None)
     return boto3.Session(
         aws_access_key_id=target.credentials.access_key_id,
         aws_secret_access_key=target.credentials.secret_access_key,

@@ -103,7 +103,7 @@ def _client_error(error: BaseException, where: str) -> TargetError:
         return TargetError(
             f"permission denied: {message(error)}",
             where=place,
-            hint="the role in use needs this action; see docs/aws.md",
+            hint="the role in use needs this action; see docs/how-to/go-to-aws.md",
         )
     if what in THROTTLED:
         return TargetError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -169,11 +170,17 @@ def _reset(root: Path, args: argparse.Namespace) -> int:
 
 
 def _env(root: Path, args: argparse.Namespace) -> int:
+    from pipeline.errors import SettingsError
     from pipeline.local import ensure_up
     from pipeline.settings import load, names
 
     # Account and region are the project's; any pipeline's settings have them.
-    chosen = load(root, names(root)[0], args.environment).environment
+    known = names(root)
+    if not known:
+        raise SettingsError(
+            "no pipeline is defined", where=str(root), hint="make pipeline/definitions/NAME/settings.toml"
+        )
+    chosen = load(root, known[0], args.environment).environment
     target = ensure_up(root)
     variables = {
         "AWS_ENDPOINT_URL": target.endpoint_url,
@@ -183,6 +190,11 @@ def _env(root: Path, args: argparse.Namespace) -> int:
         "AWS_REGION": chosen.region,
         "AWS_DEFAULT_REGION": chosen.region,
     }
+    if any(os.environ.get(name) for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")):
+        # A proxy is for the world outside; both spellings are read, by different tools.
+        for name in ("NO_PROXY", "no_proxy"):
+            others = [each for each in os.environ.get(name, "").split(",") if each not in ("", "127.0.0.1")]
+            variables[name] = ",".join([*others, "127.0.0.1"])
     if not sys.stdout.isatty() and not args.json:
         # Read by `eval`: a profile or a session token of the shell would win over the key above.
         print("unset AWS_PROFILE AWS_SESSION_TOKEN")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -147,3 +149,47 @@ def test_a_name_that_a_service_refuses_keeps_its_message() -> None:
     known = as_target_error(error, "aws")
     assert known is not None
     assert str(known) == "target aws, CreateChangeSet: ValidationError: bad name"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HTTP_PROXY", "http://127.0.0.1:1"),
+        ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1"),
+        ("AWS_USE_FIPS_ENDPOINT", "true"),
+        ("AWS_REQUEST_CHECKSUM_CALCULATION", "nonsense"),
+        ("AWS_DEFAULTS_MODE", "nonsense"),
+        ("AWS_ACCESS_KEY_ID", "AKIAFOREIGN"),
+        ("AWS_PROFILE", "nowhere"),
+    ],
+)
+def test_what_the_shell_has_for_aws_does_not_reach_a_named_endpoint(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    seen: list[str] = []
+
+    class Endpoint(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            seen.append(f"{self.path} {self.headers['Authorization']}")
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Quiet."""
+
+    with HTTPServer(("127.0.0.1", 0), Endpoint) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        target = Target("local", url, "eu-west-1", "1" * 12, Credentials("1" * 12, "x"))
+        Clients(target, clients._session(target)).s3.put_object(Bucket="b", Key="k", Body=b"x")
+    assert len(seen) == 1
+    assert seen[0].startswith("/b/k AWS4-HMAC-SHA256 Credential=111111111111/")
+
+
+def test_a_profile_that_does_not_exist_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nowhere")
+    with pytest.raises(TargetError, match="nowhere"):
+        connect(Target("aws", None, "eu-west-1", "111122223333"))
