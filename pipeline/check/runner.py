@@ -91,7 +91,12 @@ def unreadable(root: Path, name: str, environment: str, error: PipelineError) ->
                 severity="error",
                 place=(place["key"] if place and known else each.where) or "whole file",
                 message=each.what,
-                fix=each.hint or "see the reference of the settings",
+                fix=each.hint
+                or (
+                    "see the reference of the settings"
+                    if isinstance(each, SettingsError)
+                    else "mend it there"
+                ),
                 file=place["file"] if place and known else (DEFINITIONS / name / "definition.py").as_posix(),
                 line=int(place["line"]) if place and known and place["line"] else None,
                 pipeline=name,

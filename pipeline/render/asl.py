@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(pipeline.__file__).resolve().parent
 # Rendering takes about 5 s; on a machine that does much else at once, several times that.
-TIMEOUT_SECONDS = 180
+TIMEOUT_SECONDS = 60
 KEPT = 32
 
 
@@ -96,7 +96,9 @@ def _render(settings: Settings, path: Path, text: str) -> dict[str, Any]:
         )
     except subprocess.TimeoutExpired:
         raise DefinitionError(
-            f"did not end within {TIMEOUT_SECONDS} s", where=_relative(settings, path)
+            f"did not end within {TIMEOUT_SECONDS} s",
+            where=_relative(settings, path),
+            hint="a definition only builds the workflow: no endless loop, no waiting for a network",
         ) from None
     try:
         answer: dict[str, Any] = json.loads(process.stdout)
@@ -105,7 +107,7 @@ def _render(settings: Settings, path: Path, text: str) -> dict[str, Any]:
         raise DefinitionError(
             f"rendering ended with exit code {process.returncode}: {tail}",
             where=_relative(settings, path),
-            hint="make install puts the locked packages into .venv",
+            hint="make venv puts the locked packages into .venv",
         ) from None
     if "error" in answer:
         error = answer["error"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -28,6 +29,8 @@ def package(root: Path, folder: str) -> LambdaPackage:
             where=f"pipeline/lambdas/{folder}",
             hint="write handler.py with def handler(event, context)",
         )
+    for file in files:
+        _compiles(file, root)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for file in files:
@@ -36,6 +39,23 @@ def package(root: Path, folder: str) -> LambdaPackage:
             info.create_system = MADE_ON_UNIX
             archive.writestr(info, file.read_bytes())
     return LambdaPackage(folder, buffer.getvalue())
+
+
+def _compiles(file: Path, root: Path) -> None:
+    """Refuse code that Lambda could not even import, before anything is deployed."""
+    if file.suffix != ".py":
+        return
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(file.read_bytes(), str(file), "exec", dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None)
+        place = file.relative_to(root).as_posix()
+        raise DefinitionError(
+            f"{type(error).__name__}: {getattr(error, 'msg', error)}",
+            where=f"{place}:{line}" if line else place,
+        ) from None
 
 
 def sources(base: Path) -> list[Path]:

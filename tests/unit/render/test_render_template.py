@@ -193,3 +193,13 @@ def test_partition_follows_the_region(make_settings: Make) -> None:
 
 def test_the_child_gets_no_path_of_this_machine(make_settings: Make, tmp_path: Path) -> None:
     assert str(tmp_path) not in asl.settings_json(make_settings())
+
+
+def test_code_that_no_lambda_could_import_is_told_before_it_is_deployed(tmp_path: Path) -> None:
+    base = tmp_path / "pipeline" / "lambdas" / "gate"
+    base.mkdir(parents=True)
+    (base / "handler.py").write_text("def handler(event, context): ...\n")
+    (base / "rules.py").write_text("x = 1\ndef broken(:\n")
+    with pytest.raises(DefinitionError, match="SyntaxError") as caught:
+        lambdas.package(tmp_path, "gate")
+    assert caught.value.where == "pipeline/lambdas/gate/rules.py:2"
