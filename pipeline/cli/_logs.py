@@ -13,8 +13,11 @@ from pipeline.cli import _output
 if TYPE_CHECKING:
     from pipeline.aws import Clients
     from pipeline.execution.logs import Line, Source
+    from pipeline.execution.start import Started
     from pipeline.settings.model import Settings
 
+# How many runs back a step is looked for.
+LOOKED_BACK = 20
 STYLES = ("cyan", "green", "yellow", "blue")
 
 
@@ -29,7 +32,7 @@ def show(args: argparse.Namespace, settings: Settings, clients: Clients) -> int:
     printer = _Printer(args.json)
     if args.step == "endpoint":
         return _endless(args, clients, logs.endpoint_source(settings), printer)
-    run = start.find(settings, clients, args.execution)
+    run = _run(args, settings, clients)
     watcher, pace = Watcher(clients, run.arn), Pace(longest=2.0)
     newest: dict[Source, int] = {}
     first = True
@@ -64,6 +67,29 @@ def show(args: argparse.Namespace, settings: Settings, clients: Clients) -> int:
     if not printer.printed and not args.json:
         _output.say(f"no lines in the logs of {run.name}")
     return 0
+
+
+def _run(args: argparse.Namespace, settings: Settings, clients: Clients) -> Started:
+    """The run that is asked for; without a choice the last one, or the last that came to the step.
+
+    A run that found nothing new has no training log; who asks for one means the run before.
+    """
+    from pipeline.execution import start
+    from pipeline.execution.follow import Watcher
+
+    run = start.find(settings, clients, args.execution or "last")
+    if args.execution or not args.step or args.step == "machine":
+        return run
+    for summary in start.last(settings, clients, LOOKED_BACK):
+        step = Watcher(clients, summary["executionArn"]).look()
+        if not step.closed and summary["executionArn"] == run.arn:
+            return run  # it may still come to it
+        if any(v.name.lower() == args.step.lower() and (v.jobs or v.function) for v in step.timeline.visits):
+            if summary["executionArn"] == run.arn:
+                return run
+            _output.say(f"{args.step} did not run in {run.name}; this is {summary['name']}")
+            return start.find(settings, clients, summary["executionArn"])
+    return run
 
 
 def _endless(args: argparse.Namespace, clients: Clients, source: Source, printer: _Printer) -> int:

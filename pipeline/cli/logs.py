@@ -8,7 +8,7 @@ HELP = "logs of a run, by state"
 EPILOG = """\
 examples:
   pipeline logs iris                        every state of the last run
-  pipeline logs iris Train --tail 50        the training job
+  pipeline logs iris Train --tail 50        the newest training job, though later runs found nothing new
   pipeline logs iris --follow               as it comes
   pipeline logs iris endpoint               what the endpoint's containers print
 """
@@ -22,7 +22,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "step", metavar="STEP", nargs="?", help="a state such as Train; or `endpoint`, `machine`"
     )
     parser.add_argument(
-        "--execution", metavar="ARN|NAME|last", default="last", help="which run (default: last)"
+        "--execution",
+        metavar="ARN|NAME|last",
+        help="which run (default: the last; with STEP, the last in which it ran)",
     )
     parser.add_argument("--follow", "-f", action="store_true", help="go on as lines come, until the run ends")
     parser.add_argument("--tail", type=int, metavar="N", help="only the last N lines of each stream")

@@ -57,6 +57,14 @@ def test_logs_are_found_by_the_names_of_states(iris: Iris) -> None:
     assert {line["step"] for line in lines} == {"Gate"}
     assert any('"approved": true' in line["text"] for line in lines)
     assert len(iris.cli("logs", "iris", "Train", "--tail", "2").stdout.splitlines()) == 2
+    # What `make demo` proposes: the last run found nothing new, and trained nothing.
+    iris.run("2026-03-02")
+    earlier = iris.cli("logs", "iris", "Train")
+    assert "validation_accuracy=" in earlier.stdout
+    assert "Train did not run in" in earlier.stderr
+    assert iris.cli("logs", "iris", "Train", "--execution", "last", code=1).stderr.startswith(
+        "error: Train ran"
+    )
     unknown = iris.cli("logs", "iris", "Trian", code=1).stderr
     assert "states with a log:" in unknown
     assert "Train" in unknown
