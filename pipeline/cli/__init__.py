@@ -84,3 +84,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader (`| head`) went away; that is its right.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if debug:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"error: {place}{error.strerror or error}", file=sys.stderr)
+        print("  hint: is the folder yours to write, and the disk not full?", file=sys.stderr)
+        return 1
+    except Exception as error:
+        if debug:
+            raise
+        print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
+        print(
+            "  hint: this is a fault of pipeline, not of yours: `pipeline --debug ...` shows where",
+            file=sys.stderr,
+        )
+        return 1
