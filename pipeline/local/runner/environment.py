@@ -99,6 +99,8 @@ def _run(command: list[str]) -> None:
     # settings of the server are not its business.
     own = ("AWS_", "PYTHON", "VIRTUAL_ENV", "UV_PROJECT")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(own)}
+    # As pip does: a company's own certificates are in the system's store.
+    environment.setdefault("UV_SYSTEM_CERTS", "true")
     done = subprocess.run(
         command,
         env=environment,
