@@ -15,6 +15,9 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from pipeline.aws import Credentials, Target, connect
+from pipeline.cli._output import paint
+
 ROOT = Path(__file__).resolve().parent.parent
 PIPELINE = [sys.executable, "-m", "pipeline"]
 messages: list[str] = []
@@ -36,7 +39,7 @@ class SlackReceiver(BaseHTTPRequestHandler):
 
 def step(title: str, *command: str, codes: tuple[int, ...] = (0,)) -> None:
     """Print a command, run it with its output shown, and stop the demo if it fails."""
-    print(f"\n\033[1m{title}\033[0m\n$ pipeline {shlex.join(command)}", flush=True)
+    print(f"\n{paint(title, 'bold')}\n$ pipeline {shlex.join(command)}", flush=True)
     started = time.monotonic()
     code = subprocess.run([*PIPELINE, *command], cwd=ROOT, check=False).returncode
     print(f"  ({time.monotonic() - started:.1f} s)", flush=True)
@@ -62,20 +65,20 @@ def main() -> None:
     step("5. The same data again: nothing new", "run", "iris", "--follow")
     step("6. A prediction over HTTP", "invoke", "iris")
 
-    print("\n\033[1mWhat Slack was told\033[0m")
+    print(f"\n{paint('What Slack was told', 'bold')}")
     for message in messages:
         print("  " + message.replace("\n", "\n    "))
     receiver.shutdown()
     print(f"\nDone in {time.monotonic() - started:.0f} s. Next:")
     for command, what in (
         ("pipeline status iris", "what runs, and which model"),
-        ("pipeline graph iris --format svg", "the state machine as a picture"),
+        ("pipeline graph iris --format svg --out build/iris.svg", "the state machine as a picture"),
         ("pipeline logs iris Train", "the training job's log"),
         ("pipeline plan iris", "after you changed something in pipeline/definitions/iris"),
         ("pipeline down iris", "remove what was made"),
         ("pipeline local down", "stop the local target"),
     ):
-        print(f"  .venv/bin/{command:<36} {what}")
+        print(f"  .venv/bin/{command:<53} {what}")
 
 
 def secret(name: str, value: str) -> None:
@@ -84,15 +87,10 @@ def secret(name: str, value: str) -> None:
         [*PIPELINE, "local", "env", "--json"], cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout
     variables = json.loads(environment)
-    import boto3
-
-    client = boto3.client(
-        "secretsmanager",
-        endpoint_url=variables["AWS_ENDPOINT_URL"],
-        region_name=variables["AWS_REGION"],
-        aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
-    )
+    account = variables["AWS_ACCESS_KEY_ID"]
+    credentials = Credentials(account, variables["AWS_SECRET_ACCESS_KEY"])
+    target = Target("local", variables["AWS_ENDPOINT_URL"], variables["AWS_REGION"], account, credentials)
+    client = connect(target).secretsmanager
     try:
         client.create_secret(Name=name, SecretString=value)
     except client.exceptions.ResourceExistsException:

@@ -9,7 +9,7 @@ EPILOG = """\
 examples:
   pipeline graph iris                              Mermaid text, from the definition
   pipeline graph iris --format svg > iris.svg
-  pipeline graph iris --format svg --execution last --out run.svg
+  pipeline graph iris --format svg --execution last --out build/run.svg
 
 Without --execution nothing is contacted.
 """
@@ -44,7 +44,9 @@ def run(args: argparse.Namespace) -> int:
         asl, title = render.render(loaded).asl, loaded.stack_name
     drawn = graph.draw(asl, args.format, statuses, title)
     if args.out:
-        Path(args.out).write_text(drawn)
+        out = Path(args.out)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(drawn, encoding="utf-8")
         _output.say(f"written to {args.out}")
     if args.json:
         _output.print_json(
