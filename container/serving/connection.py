@@ -162,6 +162,11 @@ class Connection(asyncio.Protocol):
             self._refuse(refusal(413, f"the body is over {self._settings.max_body} bytes"))
             return
         self.deadline = self._worker.now + self._settings.body_seconds
+        has_body = length is not None or b"transfer-encoding" in headers
+        if b"upgrade" in headers and has_body and self._parser.should_upgrade():
+            # The parser takes the body for the other protocol's; without one it is a plain request.
+            self._refuse(refusal(400, "a request with a body cannot be an upgrade; HTTP/1.1 is served"))
+            return
         waits = b"expect" in headers and headers[b"expect"].lower() == b"100-continue"
         if waits and not self._waiting and self._busy is None:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")

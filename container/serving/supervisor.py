@@ -23,7 +23,7 @@ from .settings import Settings
 
 # A worker that lived less than this did not die of a request; its successor waits longer each time.
 YOUNG_SECONDS = 10.0
-PAUSES = (0.0, 0.5, 1.0, 2.0, 5.0)
+PAUSES = (0.0, 0.25, 0.5, 1.0, 2.0)
 # Beyond the limit of one invocation: the event loop itself hangs.
 HANGING_SECONDS = 5.0
 # After the workers' own grace period.

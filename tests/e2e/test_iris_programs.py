@@ -1,12 +1,7 @@
-"""container/iris as SageMaker runs it: its three programs as processes, in a venv made from its lock.
-
-The venv is kept under .pipeline/cache/test-venvs/<hash of the lock>, so that only the first run installs.
-"""
+"""container/iris as SageMaker runs it: its three programs as processes, in a venv made from its lock."""
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import http.client
 import json
 import os
@@ -16,7 +11,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tarfile
 import tempfile
 import threading
@@ -30,6 +24,7 @@ from typing import Any
 import pytest
 
 from pipeline.image import context_files
+from tests.e2e.venvs import bin_of
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTAINER = ROOT / "container" / "iris"
@@ -41,31 +36,7 @@ MINIMUM = next(rule["minimum"] for rule in SETTINGS["gate"] if rule["metric"] ==
 @pytest.fixture(scope="session")
 def programs_venv() -> Path:
     """The bin folder of a venv with exactly what the container's lock says."""
-    lock = CONTAINER / "requirements.lock"
-    key = hashlib.sha256(lock.read_bytes() + sys.version.encode()).hexdigest()[:16]
-    venvs = ROOT / ".pipeline" / "cache" / "test-venvs"
-    venvs.mkdir(parents=True, exist_ok=True)
-    venv = venvs / key
-    with (venvs / f"{key}.lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        if not (venv / "complete").exists():
-            shutil.rmtree(venv, ignore_errors=True)
-            uv = [sys.executable, "-m", "uv"]
-            subprocess.run([*uv, "venv", "-q", "--python", sys.executable, str(venv)], check=True)
-            python = str(venv / "bin" / "python")
-            install = [
-                "pip",
-                "install",
-                "-q",
-                "--python",
-                python,
-                "--require-hashes",
-                "--only-binary",
-                ":all:",
-            ]
-            subprocess.run([*uv, *install, "-r", str(lock)], check=True)
-            (venv / "complete").touch()
-    return venv / "bin"
+    return bin_of(CONTAINER / "requirements.lock")
 
 
 class Machine:
