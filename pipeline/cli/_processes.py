@@ -89,7 +89,9 @@ class ProcessLauncher:
                 return "this machine gives a process no network of its own; a container engine does"
             if launch.read_only_model:
                 return "this machine gives a process no read-only mount; a container engine does"
-        if launch.user is not None and os.geteuid() != 0:
+            if launch.first:
+                return "this machine gives a process no process ids of its own; a container engine does"
+        if launch.user is not None and (os.geteuid() != 0 or self._runner.isolation == mount.USER_NAMESPACE):
             return "only root can start a process as another user; a container engine can, too"
         if launch.network and launch.port and _taken(launch.port):
             return f"port {launch.port} of this machine is taken"
@@ -109,11 +111,10 @@ class ProcessLauncher:
         return folder
 
     def start(self, launch: Launch, log: Log) -> StartedProcess:
-        mapped = self._runner.isolation == mount.MAPPED
         config = images.read(self._image)
         venv = environments.ensure(self._image, self._environments)
         how = {
-            "first": launch.first and not mapped,
+            "first": launch.first,
             "user": launch.user,
             "needs": [sys.executable, str((venv / "bin" / "python3").resolve()), str(self._image)],
         }
@@ -138,6 +139,7 @@ class StartedProcess:
 
     def __init__(self, runner: ProcessRunner, program: Program, log: Log) -> None:
         self.refused = ""
+        self.unable = ""
         self.notes = ""
         self._log = log
         self._network = program.network
@@ -151,6 +153,8 @@ class StartedProcess:
         told = line.removeprefix(starter.MARK)
         if told.startswith("refused: "):
             self.refused = told.removeprefix("refused: ")
+        elif told.startswith("unable: "):
+            self.unable = told.removeprefix("unable: ")
         else:
             self.notes = f" ({told})"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import tempfile
 import threading
@@ -25,6 +26,11 @@ _LABEL = "pipeline.conformance-test"
 # Written by every container's start, or by Python itself: nobody's results.
 _NO_RESULT = ("/tmp", "/var/tmp", "/run", "/dev", "/proc", "/sys", "/root/.cache", "/opt/ml")
 _STARTING_SECONDS = 30
+# How runc tells that the kernel could not execute a program it had found: a last line, and an exit code 1.
+_NOT_EXECUTED = re.compile(
+    r"^(?:exec \S+|standard_init_linux\.go:\d+: exec user process caused):? \"?"
+    r"(no such file or directory|exec format error|permission denied)\"?$"
+)
 
 
 class Inside(Protocol):
@@ -80,7 +86,7 @@ class ContainerLauncher:
         if not launch.network and launch.command[-1:] == ("serve",) and not self._enters:
             return "a container without a network can be reached by root on the engine's own machine only"
         if not launch.first:
-            return "the program of a container is its process 1"
+            return "the program of a container is its process 1 always"
         return ""
 
     def port(self, *, network: bool) -> int:
@@ -134,7 +140,9 @@ class Container:
         self, container: Any, log: Log, refused: str, inside: Callable[[int], Inside] | None
     ) -> None:
         self.refused = refused
+        self.unable = ""
         self.notes = ""
+        self._last = ""
         self._container = container
         self._make_inside = inside
         self._inside: Inside | None = None
@@ -154,13 +162,18 @@ class Container:
 
     def _follow(self, log: Log) -> None:
         rest = b""
+
+        def tell(line: bytes) -> None:
+            self._last = line.decode("utf-8", errors="replace")
+            log(self._last)
+
         with contextlib.suppress(Exception):  # the container, or the engine, is gone: so are its lines
             for chunk in self._container.logs(stream=True, follow=True):
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:
-                    log(line.decode("utf-8", errors="replace"))
+                    tell(line)
         if rest:
-            log(rest.decode("utf-8", errors="replace"))
+            tell(rest)
 
     def _wait(self) -> None:
         try:
@@ -168,6 +181,9 @@ class Container:
         except Exception:  # noqa: BLE001 - it was removed, or the engine is gone: it runs no more
             self._code = 137
         self._follower.join(5.0)
+        said = _NOT_EXECUTED.match(self._last)
+        if said and self._code == 1:
+            self.refused = f"the program cannot be executed: {said[1]} (of it, or of its interpreter)"
         self._ended.set()
 
     def wait(self, timeout: float | None) -> int | None:

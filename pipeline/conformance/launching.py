@@ -51,6 +51,10 @@ class Process(Protocol):
         """Why the program could not be executed at all; empty when it could."""
 
     @property
+    def unable(self) -> str:
+        """What could not be given after all, through no fault of the program's; empty as a rule."""
+
+    @property
     def notes(self) -> str:
         """What the launcher could not give quite as asked; empty as a rule."""
 

@@ -48,9 +48,13 @@ class Session:
         """Where all of this lies."""
         return self.launcher.workspace()
 
-    def lacking(self, *, command: tuple[str, ...] = SERVE, how: How | None = None) -> str:
+    def possible(self, command: tuple[str, ...]) -> How:
+        """What comes closest to how SageMaker runs a program: no network before all, then process 1."""
+        every = [How(network=network, first=first) for network in (False, True) for first in (True, False)]
+        return next((how for how in every if not self.lacking(how, command=command)), every[-1])
+
+    def lacking(self, how: How, *, command: tuple[str, ...] = SERVE) -> str:
         """Why `how` cannot be had here; empty when it can."""
-        how = how or How()
         return self.launcher.lacks(
             Launch(
                 command,
@@ -74,6 +78,7 @@ class Session:
             self.waits,
             self.folder / name / "ml",
             network=network,
+            first=self.possible(TRAIN).first,
             strings=strings,
             broken=broken,
         )
@@ -82,7 +87,7 @@ class Session:
     def as_asked(self) -> TrainingRun:
         """The run with everything as on SageMaker, and no network where that can be."""
         self._can_train()
-        return self._train("train", network=bool(self.lacking(command=TRAIN)))
+        return self._train("train", network=self.possible(TRAIN).network)
 
     @cached_property
     def trained(self) -> TrainingRun:
@@ -160,19 +165,21 @@ class Session:
     @cached_property
     def isolated(self) -> Server:
         """`serve` without a network (with one, where none cannot be had). Its health was waited for."""
-        return self._healthy_or_not("serve", How(network=bool(self.lacking())))
+        return self._healthy_or_not("serve", self.possible(SERVE))
 
     @cached_property
     def main(self) -> Server:
         """The server that most clauses look at: without a network if it can do without."""
         if self.isolated.healthy or self.isolated.how.network or self.isolated.process.refused:
             return self.isolated
-        with_network = self._healthy_or_not("serve-network", How(network=True))
+        with_network = self._healthy_or_not("serve-network", replace(self.isolated.how, network=True))
         return with_network if with_network.healthy else self.isolated
 
     def _healthy_or_not(self, name: str, how: How) -> Server:
         server = self.serve(name, how)
         server.wait_until_healthy()
+        if server.process.unable:
+            raise Skip(f"this machine cannot start a program so: {server.process.unable}")
         return server
 
     def up(self) -> Server:
@@ -194,7 +201,7 @@ class Session:
         if not main.healthy:
             raise Skip("`serve` never became healthy")
         how = replace(main.how, **changes)  # type: ignore[arg-type]
-        lacking = self.lacking(how=how)
+        lacking = self.lacking(how)
         if lacking:
             raise Skip(lacking)
         return self._healthy_or_not(name, how)

@@ -106,7 +106,7 @@ def as_process_1(then: list[str], user: int | None, needs: list[str]) -> int:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
             execute(then)
         except BaseException as error:  # noqa: BLE001 - nothing may go on in the parent's place
-            tell(f"refused: {error}")
+            tell(f"unable: {error}")
         finally:
             os._exit(COULD_NOT_START)
 
@@ -122,10 +122,14 @@ def as_process_1(then: list[str], user: int | None, needs: list[str]) -> int:
 def main(how: str, command: list[str]) -> int:
     """Start the command; returns only what ended as process 1."""
     wanted = json.loads(how)
-    if wanted["first"]:
-        return as_process_1(command, wanted["user"], wanted["needs"])
-    if wanted["user"] is not None:
-        become(wanted["user"], wanted["needs"])
+    try:
+        if wanted["first"]:
+            return as_process_1(command, wanted["user"], wanted["needs"])
+        if wanted["user"] is not None:
+            become(wanted["user"], wanted["needs"])
+    except OSError as error:
+        tell(f"unable: {error}")
+        return COULD_NOT_START
     execute(command)
     return COULD_NOT_START
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.conformance import folders
 from pipeline.conformance.launching import Launch, Launcher
+from pipeline.conformance.model import Skip
 from pipeline.conformance.subject import Subject, Waits
 
 # A CreateTrainingJob request -> the files of /opt/ml/input/config (name -> content) and the variables.
@@ -60,6 +61,7 @@ def train(
     base: Path,
     *,
     network: bool,
+    first: bool,
     strings: bool = True,
     broken: bool = False,
 ) -> TrainingRun:
@@ -67,10 +69,12 @@ def train(
     variables = _lay_out(configure, subject, base, strings=strings, broken=broken)
     before = folders.contents(base)
     lines: list[str] = []
-    process = launcher.start(Launch(TRAIN, base, variables, network=network), lines.append)
+    process = launcher.start(Launch(TRAIN, base, variables, network=network, first=first), lines.append)
     try:
         code = process.wait(waits.train)
         refused = process.refused
+        if process.unable:
+            raise Skip(f"this machine cannot start a program so: {process.unable}")
         outside = process.changed() if code is not None else None
     finally:
         process.close()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pipeline.conformance import folders, pages
 from pipeline.conformance.model import Broken, Skip, clause
-from pipeline.conformance.serving import Server
+from pipeline.conformance.serving import SERVE, Server
 from pipeline.conformance.session import Session
 from pipeline.conformance.training import TRAIN
 
@@ -22,11 +24,16 @@ def _works(session: Session, server: Server, circumstances: str) -> None:
         raise Broken(f"{circumstances}, the good request is answered {answer}{server.last_words()}")
 
 
+def _isolates(session: Session, command: tuple[str, ...]) -> None:
+    """Raise Skip where a program cannot be cut off from the network."""
+    how = session.possible(command)
+    if how.network:
+        raise Skip(session.lacking(replace(how, network=False), command=command))
+
+
 @clause("CT301", "`train` needs no network", "should", pages.ISOLATION, _BRING)
 def trains_alone(session: Session) -> str:
-    lacking = session.lacking(command=TRAIN)
-    if lacking:
-        raise Skip(lacking)
+    _isolates(session, TRAIN)
     if session.successful().network:
         raise Broken(f"{session.as_asked.ended}; with a network it succeeds")
     return "it had none"
@@ -34,9 +41,7 @@ def trains_alone(session: Session) -> str:
 
 @clause("CT302", "`serve` needs no network", "should", pages.ISOLATION, _BRING)
 def serves_alone(session: Session) -> str:
-    lacking = session.lacking()
-    if lacking:
-        raise Skip(lacking)
+    _isolates(session, SERVE)
     if not session.main.healthy:
         raise Skip("`serve` never became healthy")
     if session.main.how.network:

@@ -24,9 +24,8 @@ def _ended(server: Server, session: Session) -> float:
 
 @clause("CT401", "SIGTERM ends `serve` within 30 seconds", "must", pages.RUN_IMAGE, _HANDLE)
 def ends_on_sigterm(session: Session) -> str:
-    # Not as process 1, where it can be chosen: there a program that never heard of signals ends as well.
-    first = bool(session.lacking(how=replace(session.main.how, first=False)))
-    server = session.variant("serve-stop", first=first)
+    # Not as process 1: here a program that never heard of signals ends as well.
+    server = session.variant("serve-stop", first=False)
     if not server.healthy:
         raise Skip("a second `serve` did not become healthy")
     session.ends = False
@@ -46,9 +45,8 @@ def ends_as_process_1(session: Session) -> str:
     if session.ends is False:
         raise Skip("SIGTERM does not end it at all")
     server = session.up()
-    lacking = session.lacking(how=server.how)
-    if lacking:
-        raise Skip(lacking)
+    if not server.how.first:
+        raise Skip(session.lacking(replace(server.how, first=True)))
     # SageMaker keeps connections open: an idle one must not hold the server back.
     kept = server.connection()
     try:

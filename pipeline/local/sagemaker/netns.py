@@ -109,7 +109,10 @@ def _enter(pid: int) -> None:
 def main(pid: int, descriptor: int) -> None:
     """Connect on request until the other end is closed."""
     pair = socket.socket(fileno=descriptor)
-    _enter(pid)
+    try:
+        _enter(pid)
+    except (FileNotFoundError, ProcessLookupError):
+        return  # the process has ended meanwhile; whoever asks finds this end closed
     while True:
         asked = pair.recv(2, socket.MSG_WAITALL)
         if len(asked) < 2:
