@@ -3,6 +3,13 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
+# `make demo PYTHON=...` makes .venv anew when it is another Python's.
+ifneq ($(origin PYTHON),file)
+PYTHON_CHOSEN := yes
+.venv/.locked: anew
+anew:
+.PHONY: anew
+endif
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -10,7 +17,7 @@ help:  ## Show the targets
 venv: .venv/.locked  ## Make .venv from requirements.lock
 
 .venv/.locked: requirements.lock pyproject.toml scripts/bootstrap
-	@PYTHON=$(PYTHON) scripts/bootstrap
+	@PYTHON="$(PYTHON)" PYTHON_CHOSEN=$(PYTHON_CHOSEN) scripts/bootstrap
 
 demo: .venv/.locked  ## Iris from an empty folder to a prediction over HTTP, on this machine
 	@$(BIN)/python scripts/demo.py

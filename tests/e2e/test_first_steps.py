@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.conftest import Cli
+from tests.conftest import REPOSITORY, Cli
 
 # A user namespace that allows no further ones stands for a kernel that gives none (macOS, hardened Linux).
 NO_NAMESPACES = 'for kind in user mnt pid net; do echo 0 > /proc/sys/user/max_${kind}_namespaces; done; "$@"'
@@ -80,3 +82,33 @@ def test_a_running_target_with_other_options_is_told_and_not_used(masked: Cli) -
     wrong = Cli(masked.root, {"PIPELINE_LOCAL_ISOLATION": "yes"})
     assert "PIPELINE_LOCAL_ISOLATION: unknown value 'yes'" in wrong("status", "iris", code=2).stderr
     assert "not 1" in masked("local", "up", "--realistic", code=3).stderr
+
+
+def test_a_venv_left_half_made_is_made_whole(tmp_path: Path) -> None:
+    """Ctrl-C while `python -m venv` ran left one without pip, which no further `make` could mend."""
+    for name in ("Makefile", "pyproject.toml", "README.md", "LICENSE", "scripts", "requirements.lock"):
+        source = REPOSITORY / name
+        shutil.copytree(source, tmp_path / name) if source.is_dir() else shutil.copy2(source, tmp_path / name)
+    (tmp_path / "pipeline").mkdir()
+    # Enough to see it whole: what installs the rest, and the package itself.
+    blocks = re.split(r"^(?=[a-z])", (tmp_path / "requirements.lock").read_text(), flags=re.M)
+    kept = [block for block in blocks if block.startswith(("uv==", "setuptools=="))]
+    (tmp_path / "requirements.lock").write_text("".join(kept))
+    venv = tmp_path / ".venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    for again in (False, True):
+        made = subprocess.run(
+            ["make", "venv", f"PYTHON={sys.executable}"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert made.returncode == 0, made.stdout + made.stderr
+        assert ("Making .venv" in made.stdout) is not again
+    assert (venv / "bin" / "pipeline").exists()
+    none = subprocess.run(
+        ["make", "venv", "PYTHON=python0"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert none.returncode != 0
+    assert "error: there is no python0" in none.stderr
