@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -114,7 +115,9 @@ def _remembered(subject: Subject, settings: Settings, ignore: list[str]) -> Resu
     cached = found is not None
     if found is None:
         found = findings(subject, sources)
-        _store(file, found)
+        # What cannot be kept (a read-only checkout) is found again the next time.
+        with contextlib.suppress(OSError):
+            _store(file, found)
     found = _silence(found, ignore, settings)
     found.sort(key=lambda f: (f.severity != "error", f.file, f.line or 0, f.rule, f.place))
     return Result(subject.name, subject.environment, found, time.perf_counter() - started, cached)
