@@ -23,7 +23,9 @@ def model_fn(model_dir: str) -> Scorer:
     return scorer
 
 
-def transform_fn(model: Scorer, body: str | bytes, content_type: str | None, accept: str) -> tuple[str, str]:
+def transform_fn(
+    model: Scorer, body: str | bytes, content_type: str | None, accept: str
+) -> tuple[bytes, str]:
     """Rows of features in, labels and probabilities out; formats.py says in which forms."""
     kind, writer = formats.choose_writer(accept)
     if content_type == formats.CSV and (row := formats.quick_row(body)) is not None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import math
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import Any
 
+import orjson
 from serving import RequestError, choose, media_type
 
 from . import CLASSES, FEATURES
@@ -34,7 +35,7 @@ def choose_reader(content_type: str) -> Callable[[str], Rows]:
 
 
 @lru_cache(maxsize=64)
-def choose_writer(accept: str) -> tuple[str, Callable[[Iterable[Probabilities]], str]]:
+def choose_writer(accept: str) -> tuple[str, Callable[[Sequence[Probabilities]], bytes]]:
     """The response's type and its writer for an Accept header, by quality. JSON by default.
 
     Raises RequestError 406 when none of the accepted types can be written.
@@ -178,38 +179,33 @@ def _kind(value: Any) -> str:
     return names.get(type(value), "a number")
 
 
-def _prediction(probabilities: Probabilities) -> str:
-    """The likeliest class, its index, and the probability of each class, as a JSON object.
-
-    Written by hand: for many rows json.dumps would take longer than the model.
-    """
-    one, two, three = probabilities
-    index = _likeliest(probabilities)
-    return (
-        f'{{"label": "{CLASSES[index]}", "class_index": {index}, "probabilities": '
-        f'{{"{CLASSES[0]}": {one!r}, "{CLASSES[1]}": {two!r}, "{CLASSES[2]}": {three!r}}}}}'
-    )
+def _prediction(probabilities: Probabilities) -> dict[str, Any]:
+    """The likeliest class, its index, and the probability of each class."""
+    index = probabilities.index(max(probabilities))
+    return {
+        "label": CLASSES[index],
+        "class_index": index,
+        "probabilities": dict(zip(CLASSES, probabilities, strict=True)),
+    }
 
 
-def _likeliest(probabilities: Probabilities) -> int:
-    return probabilities.index(max(probabilities))
-
-
-def write_json(predictions: Iterable[Probabilities]) -> str:
+def write_json(predictions: Sequence[Probabilities]) -> bytes:
     """`{"predictions": [{"label", "class_index", "probabilities"}, ...]}`."""
-    return f'{{"predictions": [{", ".join(map(_prediction, predictions))}]}}'
+    return orjson.dumps({"predictions": [_prediction(item) for item in predictions]})
 
 
-def write_json_lines(predictions: Iterable[Probabilities]) -> str:
+def write_json_lines(predictions: Sequence[Probabilities]) -> bytes:
     """One prediction object a line."""
-    return "".join(f"{_prediction(item)}\n" for item in predictions)
+    return b"".join(orjson.dumps(_prediction(item), option=orjson.OPT_APPEND_NEWLINE) for item in predictions)
 
 
-def write_csv(predictions: Iterable[Probabilities]) -> str:
+def write_csv(predictions: Sequence[Probabilities]) -> bytes:
     """One line a row: the class's name, then the probabilities in the order of CLASSES."""
-    lines = [(CLASSES[item.index(max(item))], *item) for item in predictions]
-    # One formatting for all lines: for many rows this takes longer than the model.
-    return ("%s,%r,%r,%r\n" * len(lines)) % tuple(chain.from_iterable(lines))
+    # Numbers through orjson, all at once: Python's own take longer than the model does for many rows.
+    numbers = orjson.dumps(predictions)[2:-2].decode().split("],[")
+    return "".join(
+        f"{CLASSES[item.index(max(item))]},{text}\n" for item, text in zip(predictions, numbers, strict=True)
+    ).encode()
 
 
 _READERS: dict[str, Callable[[str], Rows]] = {
@@ -219,7 +215,7 @@ _READERS: dict[str, Callable[[str], Rows]] = {
     "application/x-jsonlines": read_json_lines,
 }
 # The first that matches a wildcard is used.
-_WRITERS: dict[str, Callable[[Iterable[Probabilities]], str]] = {
+_WRITERS: dict[str, Callable[[Sequence[Probabilities]], bytes]] = {
     JSON: write_json,
     CSV: write_csv,
     JSON_LINES: write_json_lines,

@@ -111,7 +111,7 @@ def test_predictions_are_written_in_each_format() -> None:
     both = [PROBABILITIES, PROBABILITIES]
     assert json.loads(formats.write_json(both)) == {"predictions": [expected, expected]}
     assert [json.loads(line) for line in formats.write_json_lines(both).splitlines()] == [expected, expected]
-    assert formats.write_csv(both) == "virginica,0.1,0.2,0.7\n" * 2
+    assert formats.write_csv(both) == b"virginica,0.1,0.2,0.7\n" * 2
 
 
 def test_the_quick_ways_read_what_the_thorough_ones_read() -> None:
