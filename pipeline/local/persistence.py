@@ -4,6 +4,9 @@ MiniStack writes its state when it shuts down, as one file a service. Here a ser
 each change, and the two that grow (executions with their history, log streams with their events) are written
 item by item, so that the cost of a change does not grow with what is already stored.
 
+A change that spreads over several services (a stack's) is kept as a whole or not at all: while one is under
+way no service's state is written, items excepted, and what it came to is written at one stroke.
+
 The files are MiniStack's own format, `<state>/services/<key>.json`; the items lie in `<key>.d/`.
 """
 
@@ -19,6 +22,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pipeline.local import commit
+
 logger = logging.getLogger("pipeline.local.persistence")
 
 DEBOUNCE_SECONDS = 0.05
@@ -26,6 +31,8 @@ DEBOUNCE_SECONDS = 0.05
 _SHARE = 0.25
 _LONGEST_REST_SECONDS = 2.0
 _ATTEMPTS = 50
+# After a failure (a full disk): until the next attempt.
+_RETRY_SECONDS = 1.0
 
 ItemKey = tuple[str, ...]
 Encode = Callable[[Any], str]
@@ -58,6 +65,21 @@ class Store:
     busy: Callable[[], bool] = lambda: False
 
 
+@dataclass(frozen=True)
+class Changes:
+    """Changes that spread over several stores.
+
+    Args:
+        version: another value whenever one has begun or ended; None while one is under way.
+        mark: how far a record of their own that is written meanwhile has come; asked before `version`.
+        kept: what is written holds everything up to that mark.
+    """
+
+    version: Callable[[], Any] = lambda: ()
+    mark: Callable[[], int] = lambda: 0
+    kept: Callable[[int], None] = lambda _: None
+
+
 @dataclass
 class _Written:
     whole: bytes = b""
@@ -71,15 +93,25 @@ class Saver:
         folder: where the files go.
         encode: a state -> JSON text.
         stores: the stores there are now, by key.
+        changes: those that spread over several stores.
     """
 
-    def __init__(self, folder: Path, encode: Encode, stores: Callable[[], dict[str, Store]]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        encode: Encode,
+        stores: Callable[[], dict[str, Store]],
+        changes: Changes | None = None,
+    ) -> None:
         self._folder = folder
         self._encode = encode
         self._stores = stores
+        self._changes = changes or Changes()
+        self._kept: Any = self._changes.version()
         self._written: dict[str, _Written] = {}
         self._dirty: set[str] = set()
         self._everything = False
+        self._told: set[str] = set()
         self._lock = threading.Lock()
         self._saving = threading.Lock()
         self._wake = threading.Event()
@@ -90,12 +122,34 @@ class Saver:
         """Begin to save."""
         self._thread.start()
 
+    def begin(self) -> None:
+        """The state that changes spread over was read just now: none of them is to be written."""
+        self._kept = self._changes.version()
+
     def touch(self, *keys: str) -> None:
         """These stores may have changed; without keys, any may."""
         with self._lock:
             self._dirty.update(keys)
             self._everything = self._everything or not keys
         self._wake.set()
+
+    def save(self, *keys: str) -> None:
+        """Save these stores now, in this thread, and all others with them that changed together.
+
+        Raises:
+            Exception: it could not be written (a full disk); it is tried again.
+        """
+        with self._saving:
+            failed = self._save(set(keys), self._stores())
+        if failed:
+            self.touch(*failed)
+            raise next(iter(failed.values()))
+
+    @property
+    def behind(self) -> bool:
+        """Whether a change over several stores has ended that is not written yet."""
+        version = self._changes.version()
+        return version is not None and version != self._kept
 
     def flush(self) -> None:
         """Save everything now, in this thread."""
@@ -119,49 +173,86 @@ class Saver:
                 return
             time.sleep(DEBOUNCE_SECONDS)
             began = time.thread_time()
-            again = self._pass()
+            again, failed = self._pass()
             rest = (time.thread_time() - began) * (1 / _SHARE - 1)
-            time.sleep(min(max(0.0, rest - DEBOUNCE_SECONDS), _LONGEST_REST_SECONDS))
+            rest = min(max(0.0, rest - DEBOUNCE_SECONDS), _LONGEST_REST_SECONDS)
+            time.sleep(_RETRY_SECONDS if failed else rest)
             if again:
                 self._wake.set()
 
-    def _pass(self) -> bool:
-        """Write what is dirty; whether some store is busy and wants another pass."""
+    def _pass(self) -> tuple[bool, bool]:
+        """Write what is dirty; whether another pass is wanted, and whether this one failed."""
         with self._saving:
             with self._lock:
                 keys, everything = self._dirty, self._everything
                 self._dirty, self._everything = set(), False
             stores = self._stores()
             busy = {key for key, store in stores.items() if store.busy()}
-            if everything:
-                keys = set(stores)
-            for key in sorted((keys | busy) & set(stores)):
-                try:
-                    self._save(key, stores[key])
-                except Exception:
-                    # The other stores are not to suffer; this one is tried again when it changes.
-                    logger.exception("saving %s failed", key)
+            failed = self._save(set(stores) if everything else keys | busy, stores)
             with self._lock:
-                self._dirty |= busy
-                return bool(self._dirty) or self._everything
+                self._dirty |= busy | set(failed)
+                return bool(self._dirty) or self._everything, bool(failed)
 
-    def _save(self, key: str, store: Store) -> None:
-        written = self._written.setdefault(key, _Written())
-        if store.items is not None:
-            self._save_items(key, store.items, written)
+    def _save(self, keys: set[str], stores: dict[str, Store]) -> dict[str, Exception]:
+        """Write these stores; what could not be written, and why."""
+        failed: dict[str, Exception] = {}
+        texts: dict[str, str] = {}
+        mark, version = self._changes.mark(), self._changes.version()
+        together = version != self._kept
+        for key in sorted(set(stores) if together and version is not None else keys & set(stores)):
+            try:
+                self._save_items(key, stores[key])
+                if version is not None and (text := self._changed(key, stores[key])) is not None:
+                    texts[key] = text
+            except Exception as error:  # noqa: BLE001 - told below; the other stores are not to suffer
+                failed[key] = error
+        if version is None or self._changes.version() != version:
+            # They go to disk with the change under way. (Nothing to touch would mean everything.)
+            if keys:
+                self.touch(*keys)
+            return self._tell(failed)
+        if together and failed:
+            return self._tell(failed | dict.fromkeys(texts, next(iter(failed.values()))))
+        try:
+            self._write(texts, mark, together=together)
+            self._kept = version
+        except OSError as error:
+            failed |= dict.fromkeys(texts, error)
+        return self._tell(failed)
+
+    def _tell(self, failed: dict[str, Exception]) -> dict[str, Exception]:
+        """Report each store's failures once, until it is well again."""
+        for key, error in failed.items():
+            if key not in self._told:
+                logger.error("saving %s failed; it is tried again: %s", key, error, exc_info=error)
+        self._told = set(failed)
+        return failed
+
+    def _changed(self, key: str, store: Store) -> str | None:
+        """The store's text, if it is not what was written last."""
         text = _steady(lambda: self._encode_whole(store))
-        if text is None:
-            return
-        digest = hashlib.sha256(text.encode()).digest()
-        if digest != written.whole:
-            _replace(self._folder / f"{key}.json", text)
-            written.whole = digest
+        if text is None or self._written.setdefault(key, _Written()).whole == _digest(text):
+            return None
+        return str(text)
+
+    def _write(self, texts: dict[str, str], mark: int, *, together: bool) -> None:
+        if together:
+            commit.write(self._folder, {f"{key}.json": text for key, text in texts.items()}, mark)
+            self._changes.kept(mark)
+        for key, text in texts.items():
+            if not together:
+                commit.replace(self._folder / f"{key}.json", text)
+            self._written[key].whole = _digest(text)
 
     def _encode_whole(self, store: Store) -> str | None:
         state = store.whole()
         return None if state is None else self._encode(state)
 
-    def _save_items(self, key: str, items: Callable[[], Iterable[Item]], written: _Written) -> None:
+    def _save_items(self, key: str, store: Store) -> None:
+        items = store.items
+        if items is None:
+            return
+        written = self._written.setdefault(key, _Written())
         folder = self._folder / f"{key}.d"
         folder.mkdir(exist_ok=True)
         present = {item.key: item for item in _steady(lambda: list(items()))}
@@ -169,7 +260,7 @@ class Saver:
             if written.items.get(item_key) == item.signature:
                 continue
             text = _steady(partial(self._encode, {"key": item.key, "value": item.value}))
-            _replace(_item_file(folder, item_key), text)
+            commit.replace(_item_file(folder, item_key), text)
             written.items[item_key] = item.signature
         for gone in set(written.items) - set(present):
             _item_file(folder, gone).unlink(missing_ok=True)
@@ -206,7 +297,5 @@ def _steady(read: Callable[[], Any]) -> Any:
     raise AssertionError("unreachable")
 
 
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()

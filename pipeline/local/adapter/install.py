@@ -29,6 +29,7 @@ from pipeline.local.adapter import (
     registry,
     routing,
     schedules,
+    stacks,
     state,
     templates,
 )
@@ -40,6 +41,9 @@ logger = logging.getLogger("pipeline.local")
 _SAGEMAKER = "pipeline.local.sagemaker.service"
 _STATES = "pipeline.local.states"
 _CLOUDFORMATION = "ministack.services.cloudformation"
+
+# How long a stop waits for stacks that are being changed.
+_SETTLE_SECONDS = 5.0
 
 # MiniStack's own doors that change or wipe state without any credentials.
 _CLOSED = ("/_ministack/reset", "/_ministack/config")
@@ -98,6 +102,8 @@ def install() -> Application:
 
     def on_stop() -> None:
         stopped.set()
+        if not stacks.settled(_SETTLE_SECONDS):
+            logger.warning("a stack is still being changed: what was done to it is given up")
         _call("on_stop")
         pushed.backend.stop()
         lambdas.stop()

@@ -46,8 +46,8 @@ OFFERED = frozenset(
 
 
 # Services whose REST protocol speaks XML.
-_XML = frozenset({"cloudfront", "route53", "s3control"})
-_QUERY_ERROR = "<ErrorResponse>%s</ErrorResponse>"
+_XML = frozenset({"cloudfront", "route53", "s3", "s3control"})
+_WRAPS = {"ec2": "<Response><Errors>%s</Errors></Response>", "s3": "%s"}
 
 
 def register_service(
@@ -100,14 +100,21 @@ def _refusal(service: str) -> Handler:
         operation = headers.get("x-amz-target", "").rpartition(".")[2]
         operation = operation or next(iter(form.get("Action", [])), "") or f"{method} {path}"
         message = f"the local target does not offer {service} ({operation}); use an AWS account for it"
-        code = "NotImplementedException"
-        if "Action" in form or service in _XML:
-            error = (
-                f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
-            )
-            wrap = "<Response><Errors>%s</Errors></Response>" if service == "ec2" else _QUERY_ERROR
-            return 501, {"Content-Type": "text/xml"}, (wrap % error).encode()
-        answer = {"Content-Type": "application/json", "x-amzn-errortype": code}
-        return 501, answer, json.dumps({"__type": code, "message": message, "Message": message}).encode()
+        return _error(service, "Action" in form, 501, "NotImplementedException", message)
 
     return refuse
+
+
+def failure(service: str, headers: dict, body: bytes, message: str) -> Response:
+    """What a service answers when the local target itself fails."""
+    query = body.startswith(b"Action=") and not headers.get("x-amz-target")
+    return _error(service, query, 500, "InternalFailure", message)
+
+
+def _error(service: str, query: bool, status: int, code: str, message: str) -> Response:
+    if query or service in _XML:
+        error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
+        wrap = _WRAPS.get(service, "<ErrorResponse>%s</ErrorResponse>")
+        return status, {"Content-Type": "text/xml"}, (wrap % error).encode()
+    answer = {"Content-Type": "application/json", "x-amzn-errortype": code}
+    return status, answer, json.dumps({"__type": code, "message": message, "Message": message}).encode()

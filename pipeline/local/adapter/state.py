@@ -1,9 +1,17 @@
-"""Seam: MiniStack's persistence. Its stores are saved by our `Saver`, and loaded by its own start-up code."""
+"""Seam: MiniStack's persistence. Its stores are saved by our `Saver`, and loaded by its own start-up code.
+
+What a client was told is true after a SIGKILL too: a request that changes something is answered once the
+change is on disk. Exceptions are what is measured and logged, which is saved a moment later, and a stack that
+is being changed: it is on disk as it was before, until it is changed.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from types import FunctionType
 from typing import Any
 
@@ -11,10 +19,13 @@ from ministack import app
 from ministack.core import persistence as theirs
 from ministack.core.responses import AccountRegionScopedDict
 
-from pipeline.local import context
-from pipeline.local.adapter import imports
-from pipeline.local.adapter.registry import Handler, Response
-from pipeline.local.persistence import Item, Saver, Store, read_items
+from pipeline.local import commit, context
+from pipeline.local.adapter import imports, stacks
+from pipeline.local.adapter.registry import Handler, Response, failure
+from pipeline.local.persistence import Changes, Item, Saver, Store, read_items
+from pipeline.local.sagemaker.store import store as records
+
+logger = logging.getLogger("pipeline.local")
 
 EXECUTIONS = "stepfunctions"
 LOGS = "cloudwatch_logs"
@@ -32,6 +43,23 @@ _ALSO_WRITES = {
     "sagemaker": (LOGS, "cloudwatch"),
     "sns": ("sqs",),
 }
+# Services whose changes are on disk before they are answered.
+_KEPT = frozenset(
+    {
+        "cloudformation",
+        "ecr",
+        "events",
+        "iam",
+        "kms",
+        "lambda",
+        "s3",
+        "scheduler",
+        "secretsmanager",
+        "sns",
+        "ssm",
+        "states",
+    }
+)
 _READS = (
     "Describe",
     "List",
@@ -57,13 +85,27 @@ class _Shallow:
 
 def install() -> Saver:
     """Let our saver write MiniStack's state; returns it, not started yet."""
-    saver = Saver(context.paths().services, _encode, _stores)
+    folder = context.paths().services
+    # First what a killed server had begun to keep, then what it had not.
+    records.undo.forget(records.root(), commit.finish(folder) or 0)
+    taken_back = records.undo.roll_back(records.root())
+    if taken_back:
+        logger.warning("a stack's change was cut short: %d SageMaker records put back", taken_back)
+    changes = Changes(
+        stacks.version,
+        lambda: records.undo.size(records.root()),
+        lambda mark: records.undo.forget(records.root(), mark),
+    )
+    saver = Saver(folder, _encode, _stores, changes)
     # CloudFormation takes longer to import than all the rest together, and nothing but its own requests looks
     # at its stacks: they are loaded when it is imported, which the server does once it listens.
     app.load_state = lambda key: None if key == STACKS else _load(saver, key)
-    imports.after(
-        f"ministack.services.{STACKS}", lambda module: module.load_persisted_state(_load(saver, STACKS))
-    )
+
+    def read_stacks(module: Any) -> None:
+        stacks.read(module, _load(saver, STACKS))
+        saver.begin()
+
+    imports.after(f"ministack.services.{STACKS}", read_stacks)
     # At shutdown MiniStack would write everything as whole files.
     app.save_all = lambda _: saver.stop()
     for name, handler in list(app.SERVICE_HANDLERS.items()):
@@ -75,17 +117,29 @@ def _saving(name: str, handler: Handler, saver: Saver) -> Handler:
     module = app.SERVICE_REGISTRY[name]["module"]
     key = app.SERVICE_REGISTRY[name].get("state_key", module)
     keys = (key, *_ALSO_WRITES.get(name, ()))
+    # One at a time, and on no thread that a request could be waiting for.
+    thread = ThreadPoolExecutor(1, thread_name_prefix=f"save-{key}")
 
     async def handle(method: str, path: str, headers: dict, body: bytes, query_params: dict) -> Response:
+        reads = _reads(method, headers, query_params, body)
         try:
-            return await handler(method, path, headers, body, query_params)
+            response = await handler(method, path, headers, body, query_params)
         finally:
-            if name == STACKS and not _reads(method, headers, query_params, body):
+            if name == STACKS and not reads:
                 saver.touch()  # a stack may hold any service's resources
             elif name == "lambda" and path.endswith("/invocations"):
                 saver.touch(*keys[1:])
-            elif not _reads(method, headers, query_params, body):
+                reads = True
+            elif not reads:
                 saver.touch(*keys)
+        # An object is on disk already. Who is told that a stack is made can rely on it, too.
+        object_only = name == "s3" and "/" in path.strip("/")
+        if (name in _KEPT and not reads and not object_only) or (name == STACKS and saver.behind):
+            try:
+                await asyncio.get_running_loop().run_in_executor(thread, saver.save, key)
+            except OSError as error:
+                return failure(name, headers, body, f"the local target cannot write its state: {error}")
+        return response
 
     return handle
 
@@ -104,7 +158,10 @@ def _reads(method: str, headers: dict, query_params: dict, body: bytes) -> bool:
 
 def _stores() -> dict[str, Store]:
     stores = {
-        key: Store(whole=_cheap(get_state)) for key, get_state in app._build_persistence_save_dict().items()
+        key: Store(whole=_cheap(get_state))
+        for key, get_state in app._build_persistence_save_dict().items()
+        # The module is there as soon as its import begins: its stacks would be saved as none.
+        if key != STACKS or stacks.ready()
     }
     if EXECUTIONS in stores:
         stores[EXECUTIONS] = Store(
@@ -114,21 +171,14 @@ def _stores() -> dict[str, Store]:
         # log_records repeats every event for GetLogRecord, whose pointers live as long as their query.
         stores[LOGS] = Store(whole=_groups_without_events, items=_streams)
     if STACKS in stores:
-        stores[STACKS] = Store(whole=stores[STACKS].whole, busy=_deploying)
-        if _deploying():
+        stores[STACKS] = Store(whole=stores[STACKS].whole, busy=stacks.changing)
+        if stacks.changing():
             # The resources of a stack that is being made appear without a request.
             stores |= {
                 key: Store(whole=store.whole, items=store.items, busy=lambda: True)
                 for key, store in stores.items()
             }
     return stores
-
-
-def _deploying() -> bool:
-    from ministack.services import cloudformation
-
-    stacks = list(cloudformation._stacks._data.values())
-    return any(str(stack.get("StackStatus", "")).endswith("_IN_PROGRESS") for stack in stacks)
 
 
 def _cheap(get_state: Any) -> Any:

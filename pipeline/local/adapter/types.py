@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.local import states
 from pipeline.local.roles import RoleNotAssumable, check
 from pipeline.local.sagemaker import cloudformation
+from pipeline.local.sagemaker.store import store
 
 # `AWS::<this>::*`: the services of `registry.OFFERED`, by their name in CloudFormation.
 OFFERED = frozenset(
@@ -43,7 +44,7 @@ def install(provisioners: Any) -> None:
     for name, wrap in _WRAPPED.items():
         wrap(handlers[name])
     states.install_cloudformation(provisioners)
-    handlers.update(cloudformation.HANDLERS)
+    handlers.update({name: _undoable(handler) for name, handler in cloudformation.HANDLERS.items()})
     _BLOCKING.update(cloudformation.HANDLERS)
 
 
@@ -51,6 +52,19 @@ def install_worker_threads(stacks: Any) -> None:
     """Run our types off the event loop."""
     theirs = stacks._runs_on_worker_thread
     stacks._runs_on_worker_thread = lambda name: name in _BLOCKING or theirs(name)
+
+
+def _undoable(handler: dict[str, Any]) -> dict[str, Any]:
+    """The handlers of a type whose records are written at once: a stack's unfinished change is taken back."""
+
+    def within(function: Callable) -> Callable:
+        def run(*arguments: Any) -> Any:
+            with store.undoable():
+                return function(*arguments)
+
+        return run
+
+    return {name: within(given) if callable(given) else given for name, given in handler.items()}
 
 
 def _function(handler: dict[str, Callable]) -> None:

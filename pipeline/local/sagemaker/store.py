@@ -11,11 +11,13 @@ import json
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
+
+from pipeline.local.sagemaker.undo import UndoLog
 
 Record = dict[str, Any]
 
@@ -54,6 +56,8 @@ class Store:
         self._root = root
         self._lock = threading.RLock()
         self._kinds: dict[tuple[str, str, str], dict[str, Record]] = {}
+        self._stack = threading.local()
+        self.undo = UndoLog()
 
     def root(self) -> Path:
         """The folder of the files."""
@@ -74,9 +78,16 @@ class Store:
         with self._lock:
             path = self._path(scope, kind, name)
             path.parent.mkdir(parents=True, exist_ok=True)
+            self._note(path)
             temporary = path.with_suffix(f".{threading.get_ident()}.tmp")
-            temporary.write_text(json.dumps(record, separators=(",", ":")), encoding="utf-8")
-            temporary.replace(path)
+            try:
+                temporary.write_text(json.dumps(record, separators=(",", ":")), encoding="utf-8")
+                temporary.replace(path)
+            except OSError:
+                # What a full disk took of it would keep it full.
+                with suppress(OSError):
+                    temporary.unlink(missing_ok=True)
+                raise
             self._records(scope, kind)[name] = copy.deepcopy(record)
 
     def create(self, scope: Scope, kind: str, name: str, record: Record) -> bool:
@@ -101,8 +112,23 @@ class Store:
     def delete(self, scope: Scope, kind: str, name: str) -> bool:
         """Remove it; False if there was none."""
         with self._lock:
-            self._path(scope, kind, name).unlink(missing_ok=True)
+            path = self._path(scope, kind, name)
+            self._note(path)
+            path.unlink(missing_ok=True)
             return self._records(scope, kind).pop(name, None) is not None
+
+    @contextmanager
+    def undoable(self) -> Iterator[None]:
+        """What this thread changes inside the block belongs to a stack's change, and goes back with it."""
+        self._stack.changes = True
+        try:
+            yield
+        finally:
+            self._stack.changes = False
+
+    def _note(self, path: Path) -> None:
+        if getattr(self._stack, "changes", False):
+            self.undo.note(self.root(), path)
 
     def items(self, scope: Scope, kind: str) -> list[tuple[str, Record]]:
         """Names and copies of all records of a kind, in no promised order."""

@@ -106,7 +106,6 @@ def test_state_survives_sigkill(fresh: Target) -> None:
     )  # fmt: skip
     assert fresh.invoke("f", 5) == (None, 5)
     fresh.client("ssm").put_parameter(Name="/last", Value="v", Type="String")
-    until(lambda: '"/last"' in json.dumps(read_state(fresh.root, "ssm")))
     until(lambda: list((StatePaths.of(fresh.root).services / "cloudwatch_logs.d").glob("*.json")))
 
     kill(fresh)
@@ -138,23 +137,78 @@ def test_state_survives_sigkill(fresh: Target) -> None:
     assert fresh.invoke("f", 6) == (None, 6)
 
 
-def read_state(root: Path, key: str) -> object:
-    path = StatePaths.of(root).services / f"{key}.json"
-    return json.loads(path.read_text()) if path.exists() else None
-
-
 def test_an_execution_that_ran_when_the_server_was_killed_has_failed(fresh: Target) -> None:
     role = fresh.role("machine", "states")
     definition = {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 99999, "End": True}}}
     states = fresh.client("stepfunctions")
     machine = states.create_state_machine(name="m", definition=json.dumps(definition), roleArn=role)
     run = states.start_execution(stateMachineArn=machine["stateMachineArn"], name="run")["executionArn"]
-    until(lambda: list((StatePaths.of(fresh.root).services / "stepfunctions.d").glob("*.json")))
     kill(fresh)
     fresh.again()
     found = fresh.client("stepfunctions").describe_execution(executionArn=run)
     assert found["status"] == "FAILED"
     assert found["cause"]
+
+
+def stack_template(value: str, *, waits: bool) -> str:
+    """A stack with a resource of MiniStack's and one of ours; one that waits is never done."""
+    resources: dict[str, object] = {
+        "Parameter": {
+            "Type": "AWS::SSM::Parameter",
+            "Properties": {"Name": "/of-stack", "Type": "String", "Value": value},
+        },
+        "Group": {
+            "Type": "AWS::SageMaker::ModelPackageGroup",
+            "Properties": {"ModelPackageGroupName": "of-stack", "Tags": [{"Key": "v", "Value": value}]},
+        },
+        "Handle": {"Type": "AWS::CloudFormation::WaitConditionHandle"},
+    }
+    if waits:
+        resources["Wait"] = {
+            "Type": "AWS::CloudFormation::WaitCondition",
+            "DependsOn": ["Parameter", "Group"],
+            "Properties": {"Handle": {"Ref": "Handle"}, "Timeout": "600"},
+        }
+    return json.dumps({"Resources": resources})
+
+
+@pytest.mark.parametrize("change", ["create", "update"])
+def test_a_stack_that_was_being_changed_when_the_server_was_killed_is_as_before(
+    fresh: Target, change: str
+) -> None:
+    def seen() -> list[str]:
+        """Status, the parameter's value, the group's tag."""
+        statuses = [s["StackStatus"] for s in fresh.client("cloudformation").describe_stacks()["Stacks"]]
+        values = fresh.client("ssm").get_parameters(Names=["/of-stack"])["Parameters"]
+        sagemaker = fresh.client("sagemaker")
+        groups = sagemaker.list_model_package_groups()["ModelPackageGroupSummaryList"]
+        tags = [sagemaker.list_tags(ResourceArn=group["ModelPackageGroupArn"])["Tags"] for group in groups]
+        found = [tag["Value"] for each in tags for tag in each if tag["Key"] == "v"]
+        return statuses + [value["Value"] for value in values] + found
+
+    def begin(value: str, *, waits: bool) -> None:
+        call = getattr(fresh.client("cloudformation"), f"{change}_stack")
+        call(StackName="stack", TemplateBody=stack_template(value, waits=waits))
+
+    if change == "update":
+        first = stack_template("old", waits=False)
+        fresh.client("cloudformation").create_stack(StackName="stack", TemplateBody=first)
+        until(lambda: seen() == ["CREATE_COMPLETE", "old", "old"])
+    before = seen()
+    begin("new", waits=True)
+    until(lambda: seen() == [f"{change.upper()}_IN_PROGRESS", "new", "new"])
+    # Time for all that would be written.
+    fresh.client("ssm").put_parameter(Name="/meanwhile", Value="1", Type="String")
+
+    kill(fresh)
+    fresh.again()
+
+    assert seen() == before
+    begin("new", waits=False)
+    until(lambda: seen() == [f"{change.upper()}_COMPLETE", "new", "new"])
+    kill(fresh)
+    fresh.again()
+    assert seen() == [f"{change.upper()}_COMPLETE", "new", "new"]
 
 
 def test_what_a_killed_server_left_behind_is_ended(fresh: Target) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.local.persistence import Item, Saver, Store, read_items
+from pipeline.local import commit
+from pipeline.local.persistence import Changes, Item, Saver, Store, read_items
 
 
 def waited(ready: Callable[[], Any], seconds: float = 5) -> None:
@@ -149,3 +150,101 @@ def test_an_unreadable_item_is_reported_and_the_rest_is_read(
     (tmp_path / "a.d" / "broken.json").write_text("{")
     assert dict(read_items(tmp_path, "a", json.loads)) == {("one",): 1}
     assert "broken.json" in caplog.text
+
+
+def test_saving_now_is_done_when_it_returns(tmp_path: Path, saver: Saver, stores: dict[str, Store]) -> None:
+    stores["a"], stores["b"] = Store(lambda: {"x": 1}), Store(lambda: {"y": 2})
+    saver.save("a")
+    assert (tmp_path / "a.json").exists()
+    assert not (tmp_path / "b.json").exists()
+
+
+def test_what_cannot_be_written_is_told_and_tried_again(
+    tmp_path: Path, saver: Saver, stores: dict[str, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stores["a"] = Store(lambda: {"x": 1})
+    full = OSError(28, "No space left on device")
+
+    def refuse(path: Path, text: str) -> None:  # noqa: ARG001
+        raise full
+
+    with monkeypatch.context() as patched:
+        patched.setattr(commit, "replace", refuse)
+        with pytest.raises(OSError, match="No space left"):
+            saver.save("a")
+    saver.start()
+    waited((tmp_path / "a.json").exists)
+
+
+class StackChanges:
+    """Changes over several stores that a test begins and ends."""
+
+    def __init__(self) -> None:
+        self.now: int | None = 0
+        self.kept: list[int] = []
+        self.changes = Changes(lambda: self.now, lambda: 7, self.kept.append)
+
+
+def test_nothing_but_items_is_written_while_a_change_over_several_stores_is_under_way(
+    tmp_path: Path, stores: dict[str, Store]
+) -> None:
+    stack = StackChanges()
+    saver = Saver(tmp_path, json.dumps, lambda: stores, stack.changes)
+    values = {"one": 1}
+    stores["a"] = Store(
+        lambda: dict(values), lambda: [Item((key,), value, value) for key, value in values.items()]
+    )
+    stores["b"] = Store(lambda: dict(values))
+    saver.flush()
+    stack.now, values["two"] = None, 2
+    saver.flush()
+    saver.save("b")
+    assert not saver.behind
+    assert [json.loads((tmp_path / f"{key}.json").read_text()) for key in "ab"] == [{"one": 1}] * 2
+    assert len(list(read_items(tmp_path, "a", json.loads))) == 2
+    stack.now = 1
+    assert saver.behind
+    # Whoever asks for one store gets all that changed with it.
+    saver.save("b")
+    assert [json.loads((tmp_path / f"{key}.json").read_text()) for key in "ab"] == [values] * 2
+    assert stack.kept == [7] and not saver.behind
+
+
+def test_a_change_that_begins_while_stores_are_read_keeps_them_from_being_written(
+    tmp_path: Path, stores: dict[str, Store]
+) -> None:
+    stack = StackChanges()
+    saver = Saver(tmp_path, json.dumps, lambda: stores, stack.changes)
+
+    def read() -> dict[str, int]:
+        stack.now = None
+        return {"half": 1}
+
+    stores["a"] = Store(read)
+    saver.flush()
+    assert not (tmp_path / "a.json").exists()
+    stack.now = 2
+    stores["a"] = Store(lambda: {"whole": 1})
+    saver.start()
+    saver.touch("a")
+    waited((tmp_path / "a.json").exists)
+    saver.stop()
+
+
+def test_files_that_a_kill_left_half_replaced_are_completed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.json").write_text("old")
+    real = commit.replace
+
+    def killed_at_b(path: Path, text: str) -> None:
+        if path.name == "b.json":
+            raise KeyboardInterrupt
+        real(path, text)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(commit, "replace", killed_at_b)
+        commit.write(tmp_path, {"a.json": "new", "b.json": "new"}, note=5)
+    assert commit.finish(tmp_path) == 5
+    assert [(tmp_path / name).read_text() for name in ("a.json", "b.json")] == ["new", "new"]
+    assert commit.finish(tmp_path) is None

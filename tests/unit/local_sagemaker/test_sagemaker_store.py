@@ -120,3 +120,32 @@ def test_statuses_are_botocores_and_move_only_as_declared() -> None:
     assert record["LastModifiedTime"] > 0
     with pytest.raises(InternalFailure, match="cannot go from InService to Creating"):
         transitions.advance(record, "EndpointStatus", "Creating")
+
+
+def test_what_a_cut_short_stack_did_is_put_back(tmp_path: Path) -> None:
+    first = Store(tmp_path)
+    first.put(SCOPE, "model-package-group", "kept", {"a": 1})
+    first.put(SCOPE, "model", "gone", {"b": 1})
+    with first.undoable():
+        first.put(SCOPE, "model-package-group", "made", {})
+        first.put(SCOPE, "model-package-group", "kept", {"a": 2})
+        first.put(SCOPE, "model-package-group", "kept", {"a": 3})
+        first.delete(SCOPE, "model", "gone")
+    first.put(SCOPE, "model", "by-a-client", {})
+    second = Store(tmp_path)
+    assert second.undo.roll_back(tmp_path) == 4
+    assert second.items(SCOPE, "model-package-group") == [("kept", {"a": 1})]
+    assert dict(second.items(SCOPE, "model")) == {"gone": {"b": 1}, "by-a-client": {}}
+    assert second.undo.roll_back(tmp_path) == 0
+
+
+def test_what_is_kept_is_not_put_back(tmp_path: Path) -> None:
+    first = Store(tmp_path)
+    with first.undoable():
+        first.put(SCOPE, "model", "kept", {})
+    mark = first.undo.size(tmp_path)
+    with first.undoable():
+        first.put(SCOPE, "model", "not", {})
+    first.undo.forget(tmp_path, mark)
+    assert Store(tmp_path).undo.roll_back(tmp_path) == 1
+    assert [name for name, _ in Store(tmp_path).items(SCOPE, "model")] == ["kept"]
