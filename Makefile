@@ -31,6 +31,9 @@ lint: .venv/.locked  ## ruff, mypy, shell and YAML linters, and our own checks
 bench: .venv/.locked  ## Measure start, render, check, run overhead, transitions and requests per second
 	@$(BIN)/python scripts/bench.py
 
+bench-serving: .venv/.locked  ## Measure the serving stack against the original's (needs nginx and wrk)
+	@$(BIN)/python scripts/bench_serving.py
+
 lock: .venv/.locked  ## Resolve requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --extra dev --no-emit-index-url \
 	  --custom-compile-command "make lock" -o requirements.lock pyproject.toml
@@ -42,4 +45,4 @@ clean:  ## Stop the local target and remove what this repository made
 	@if [ -x $(BIN)/pipeline ]; then $(BIN)/pipeline local down; fi
 	@rm -rf .venv .pipeline build
 
-.PHONY: help venv demo test lint bench lock docs clean
+.PHONY: help venv demo test lint bench bench-serving lock docs clean
