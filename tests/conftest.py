@@ -12,6 +12,12 @@ from pathlib import Path
 
 import pytest
 
+# Tests are about one runner at a time: processes, unless a test says otherwise (tests/e2e/containers). An
+# engine that this machine happens to have plays no part.
+os.environ["PIPELINE_LOCAL_RUNNER"] = "process"
+os.environ["DOCKER_HOST"] = "unix:///nonexistent/docker.sock"
+os.environ.pop("PIPELINE_BASE_IMAGE", None)
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 COPIED = (
     "pipeline.toml",
@@ -76,9 +82,9 @@ class Cli:
     @staticmethod
     def _clean() -> dict[str, str]:
         """This process's environment without what would point a command at AWS or at another target."""
-        return {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "PIPELINE_"))} | {
-            "NO_COLOR": "1"
-        }
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "PIPELINE_"))}
+        runner = {"PIPELINE_LOCAL_RUNNER": os.environ["PIPELINE_LOCAL_RUNNER"]}
+        return {**kept, **runner, "NO_COLOR": "1"}
 
 
 @pytest.fixture

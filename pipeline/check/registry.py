@@ -5,6 +5,7 @@ from __future__ import annotations
 from pipeline.check.rule import REGISTERED, Rule
 from pipeline.check.rules import (  # importing registers
     definition,
+    dockerfile,
     fields,
     jobs,
     permissions,
@@ -14,7 +15,7 @@ from pipeline.check.rules import (  # importing registers
     validators,
 )
 
-_MODULES = (validators, definition, fields, resilience, template, permissions, secrets, jobs)
+_MODULES = (validators, definition, fields, resilience, template, permissions, secrets, jobs, dockerfile)
 
 
 # What the loader or the renderer refuses is told like a finding, so that it shows in every format.

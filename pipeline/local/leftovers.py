@@ -44,12 +44,18 @@ def remove(state: Path) -> int:
     return gone
 
 
-def remove_container(container: Any) -> None:
-    """Remove one container with its anonymous volumes; one that is gone already is no matter."""
+def remove_container(container: Any) -> bool:
+    """Remove one container with its anonymous volumes. False: the engine did not, so it stays for now."""
+    from docker.errors import NotFound
+
     try:
         container.remove(force=True, v=True)
+    except NotFound:
+        return True
     except Exception as error:  # noqa: BLE001 - `remove` finds it by its label later
         logger.debug("container %s stays for now: %s", container.id, error)
+        return False
+    return True
 
 
 def _noted(path: Path) -> list[str]:

@@ -48,8 +48,11 @@ class Reference:
 class RunningContainer:
     """A started container; `model.Running` says what each method does."""
 
-    def __init__(self, container: Container, output: Any, program: Program, log: Log) -> None:
+    def __init__(
+        self, container: Container, output: Any, program: Program, log: Log, strays: set[str]
+    ) -> None:
         self._container = container
+        self._strays = strays
         self.name = program.name
         self.oom = False
         self.lost = ""
@@ -86,7 +89,8 @@ class RunningContainer:
             self._lines.feed(f"The container was killed: out of memory ({limit})\n".encode())
         self._lines.end()
         # After this its name and its files are free.
-        leftovers.remove_container(self._container)
+        if not leftovers.remove_container(self._container):
+            self._strays.add(str(self._container.id))
         self._code = code
         registry.forget(self)
         with self._guard:
@@ -148,6 +152,8 @@ class ContainerRunner:
         self._running = state / "running"
         self._engine = engine
         self._reference = reference
+        # Containers that an engine kept when it went away, for it to remove when it is back.
+        self._strays: set[str] = set()
 
     def describe(self, image: Path | None = None) -> str:  # noqa: ARG002 - the same for all
         engine = self._engine()
@@ -187,6 +193,7 @@ class ContainerRunner:
         from requests import RequestException
 
         leftovers.note(self._state, engine.url)
+        self._sweep(engine)
         _open_up(program.base)
         try:
             container = engine.client.containers.create(**self._arguments(program, reference))
@@ -196,7 +203,7 @@ class ContainerRunner:
             # Attached before it runs: no line is lost, and the engine keeps no copy of them.
             output = container.attach(stdout=True, stderr=True, stream=True, logs=False)
             container.start()
-            running = RunningContainer(container, output, program, log)
+            running = RunningContainer(container, output, program, log, self._strays)
         except (DockerException, RequestException) as error:
             leftovers.remove_container(container)
             raise CannotStart(reason(error)) from None
@@ -204,6 +211,14 @@ class ContainerRunner:
             registry.remember(running)
         running.follow()
         return running
+
+    def _sweep(self, engine: Engine) -> None:
+        for identity in list(self._strays):
+            self._strays.discard(identity)
+            try:
+                engine.client.api.remove_container(identity, v=True, force=True)
+            except Exception as error:  # noqa: BLE001 - it is gone, or `leftovers` finds it
+                logger.debug("container %s: %s", identity, error)
 
     def _have(self, image: Path) -> tuple[Engine, Reference]:
         engine, reference = self._engine(), self._reference(image)
