@@ -121,7 +121,8 @@ def _saving(name: str, handler: Handler, saver: Saver) -> Handler:
     thread = ThreadPoolExecutor(1, thread_name_prefix=f"save-{key}")
 
     async def handle(method: str, path: str, headers: dict, body: bytes, query_params: dict) -> Response:
-        reads = _reads(method, headers, query_params, body)
+        # An image of a folder is made known by asking for it.
+        reads = name != "ecr" and _reads(method, headers, query_params, body)
         try:
             response = await handler(method, path, headers, body, query_params)
         finally:

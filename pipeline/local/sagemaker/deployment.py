@@ -150,7 +150,7 @@ def _restore(scope: Scope, name: str) -> None:
         if record["CreationTime"] != first["CreationTime"]:
             return  # deleted meanwhile, and another made under its name
         try:
-            fleet = _bring_up(scope, name, record["Fleet"])
+            fleet = _bring_up(scope, name, record["Fleet"], again=True)
             break
         except StartFailed as error:
             if record["EndpointStatus"] == "InService":
@@ -253,10 +253,14 @@ def _record(scope: Scope, name: str) -> Record:
     return record
 
 
-def _bring_up(scope: Scope, name: str, spec: dict[str, Any]) -> Fleet:
-    """A healthy fleet of the plan, with its images resolved. Raises StartFailed, Abandoned."""
+def _bring_up(scope: Scope, name: str, spec: dict[str, Any], *, again: bool = False) -> Fleet:
+    """A healthy fleet of the plan, with its images resolved. Raises StartFailed, Abandoned.
+
+    What served before is waited for as long as AWS waits: all endpoints come back at once, on a machine that
+    may be busy, and one that is given up for being slow is out of service.
+    """
     blueprint.resolve_images(scope, spec)
-    ceiling = float(os.environ.get("PIPELINE_LOCAL_PING_SECONDS") or 0) or None
+    ceiling = None if again else float(os.environ.get("PIPELINE_LOCAL_PING_SECONDS") or 0) or None
     fleet = Fleet(scope, name, spec, ceiling)
     with _lock:
         if _stopping.is_set():

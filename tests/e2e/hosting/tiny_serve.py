@@ -74,6 +74,8 @@ class Handler(BaseHTTPRequestHandler):
 
 if MODE == "crash":
     sys.exit("the model cannot be loaded")
+if MODE == "late":
+    time.sleep(1)
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 print("serving", sys.argv[1:], flush=True)
 address = (os.environ.get("HOST", "0.0.0.0"), int(os.environ["SAGEMAKER_BIND_TO_PORT"]))
