@@ -1,8 +1,8 @@
 """Save what changed, at once: a killed server loses the last instant, not the day.
 
 MiniStack writes its state when it shuts down, as one file a service. Here a service is written soon after
-each change, and the two that grow (executions with their history, log streams with their events) are written
-item by item, so that the cost of a change does not grow with what is already stored.
+each change, and those that grow (executions with their history, log streams with their events, metrics) are
+written item by item, so that the cost of a change does not grow with what is already stored.
 
 A change that spreads over several services (a stack's) is kept as a whole or not at all: while one is under
 way no service's state is written, items excepted, and what it came to is written at one stroke.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import FunctionType
 from typing import Any
@@ -171,6 +171,8 @@ def _stores() -> dict[str, Store]:
     if LOGS in stores:
         # log_records repeats every event for GetLogRecord, whose pointers live as long as their query.
         stores[LOGS] = Store(whole=_groups_without_events, items=_streams)
+    if METRICS in stores:
+        stores[METRICS] = Store(whole=_without(stores[METRICS].whole, "metrics"), items=_series)
     if STACKS in stores:
         stores[STACKS] = Store(whole=stores[STACKS].whole, busy=stacks.changing)
         if stacks.changing():
@@ -243,16 +245,36 @@ def _streams() -> Iterator[Item]:
             yield Item((*key, name), _stream_signature(stream), stream)
 
 
+# -- metrics ---------------------------------------------------------------------------------------------
+
+
+def _series_signature(points: list[dict[str, Any]]) -> Any:
+    return len(points), points[-1].get("Timestamp") if points else None
+
+
+def _series() -> Iterator[Item]:
+    from ministack.services import cloudwatch
+
+    for (account, region, name), points in list(cloudwatch._metrics._data.items()):
+        yield Item((account, region, *name), _series_signature(points), points)
+
+
 # -- loading -----------------------------------------------------------------------------------------------
+
+
+_SIGNATURES: dict[str, Callable[[Any], Any]] = {
+    EXECUTIONS: _execution_signature,
+    LOGS: _stream_signature,
+    METRICS: _series_signature,
+}
 
 
 def _load(saver: Saver, key: str) -> Any:
     data = theirs.load_state(key)
-    if key not in (EXECUTIONS, LOGS):
+    if key not in _SIGNATURES:
         return data
     items = list(read_items(context.paths().services, key, _decode))
-    signature = _execution_signature if key == EXECUTIONS else _stream_signature
-    saver.adopt(key, {item_key: signature(value) for item_key, value in items})
+    saver.adopt(key, {item_key: _SIGNATURES[key](value) for item_key, value in items})
     if data is None and not items:
         return None
     data = data or {}
@@ -260,6 +282,13 @@ def _load(saver: Saver, key: str) -> Any:
         executions = AccountRegionScopedDict()
         executions._data.update(dict(items))
         return {**data, "executions": executions}
+    if key == METRICS:
+        # As they were written before they were items.
+        metrics = data.setdefault("metrics", AccountRegionScopedDict())
+        metrics._data.update(
+            {(account, region, tuple(name)): points for (account, region, *name), points in items}
+        )
+        return data
     groups = data.setdefault("log_groups", AccountRegionScopedDict())
     for group in groups._data.values():
         group["streams"] = {}

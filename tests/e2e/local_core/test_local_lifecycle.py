@@ -106,7 +106,13 @@ def test_state_survives_sigkill(fresh: Target) -> None:
     )  # fmt: skip
     assert fresh.invoke("f", 5) == (None, 5)
     fresh.client("ssm").put_parameter(Name="/last", Value="v", Type="String")
-    until(lambda: list((StatePaths.of(fresh.root).services / "cloudwatch_logs.d").glob("*.json")))
+    fresh.client("cloudwatch").put_metric_data(
+        Namespace="N",
+        MetricData=[{"MetricName": "M", "Value": 3, "Dimensions": [{"Name": "d", "Value": "1"}]}],
+    )
+    saved = StatePaths.of(fresh.root).services
+    until(lambda: list((saved / "cloudwatch_logs.d").glob("*.json")))
+    until(lambda: any('"d=1"' in path.read_text() for path in (saved / "cloudwatch.d").glob("*.json")))
 
     kill(fresh)
     assert status(fresh.root).state == "stopped"
@@ -131,6 +137,8 @@ def test_state_survives_sigkill(fresh: Target) -> None:
     )
     assert fresh.client("ecr").describe_repositories()["repositories"][0]["repositoryName"] == "ml/x"
     assert fresh.client("cloudwatch").describe_alarms()["MetricAlarms"][0]["AlarmName"] == "alarm"
+    (metric,) = fresh.client("cloudwatch").list_metrics(Namespace="N")["Metrics"]
+    assert (metric["MetricName"], metric["Dimensions"]) == ("M", [{"Name": "d", "Value": "1"}])
     assert fresh.client("iam").get_role_policy(RoleName="machine", PolicyName="own")["PolicyDocument"]
     logged = fresh.client("logs").filter_log_events(logGroupName="/aws/lambda/f")["events"]
     assert any("seen" in event["message"] for event in logged)
