@@ -234,7 +234,7 @@ class Connection(asyncio.Protocol):
     def drain(self) -> None:
         """Close if nothing was asked; else after the answer."""
         if self._phase == IDLE and self._busy is None and not self._waiting:
-            self._close()
+            self._transport.close()  # no answer is on its way that a reset could lose
 
     def abort(self) -> None:
         """Close at once, whatever is open."""
