@@ -15,6 +15,8 @@ from pathlib import Path
 
 import psutil
 
+from pipeline.local import commit
+
 OWNER_VARIABLE = "PIPELINE_LOCAL_OWNER"
 
 # Start times are computed from the boot time, which a clock correction shifts.
@@ -43,10 +45,7 @@ def record(folder: Path, pid: int, what: str) -> None:
     started = start_time(pid)
     if started is None:
         return
-    target = folder / f"{pid}.json"
-    temporary = target.with_suffix(".tmp")
-    temporary.write_text(json.dumps({"pid": pid, "started": started, "what": what}))
-    temporary.replace(target)
+    commit.replace(folder / f"{pid}.json", json.dumps({"pid": pid, "started": started, "what": what}))
 
 
 def forget(folder: Path, pid: int) -> None:

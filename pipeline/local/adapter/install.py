@@ -25,6 +25,7 @@ from pipeline.local.adapter import (
     images,
     imports,
     lambdas,
+    objects,
     permissions,
     registry,
     routing,
@@ -78,6 +79,7 @@ def install() -> Application:
     imports.after("ministack.services.eventbridge", schedules.install)
     imports.after("ministack.services.scheduler", schedules.install_pace)
     imports.after("ministack.services.lambda_svc", lambdas.install)
+    imports.after("ministack.services.s3", objects.install)
     imports.after(f"{_CLOUDFORMATION}.provisioners", lambda it: _types().install(it))
     imports.after(f"{_CLOUDFORMATION}.stacks", lambda it: _types().install_worker_threads(it))
     imports.after(f"{_CLOUDFORMATION}.engine", templates.install)

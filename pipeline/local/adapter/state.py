@@ -125,6 +125,8 @@ def _saving(name: str, handler: Handler, saver: Saver) -> Handler:
         reads = name != "ecr" and _reads(method, headers, query_params, body)
         try:
             response = await handler(method, path, headers, body, query_params)
+        except OSError as error:
+            return failure(name, headers, body, f"the local target cannot write its state: {error}")
         finally:
             if name == STACKS and not reads:
                 saver.touch()  # a stack may hold any service's resources

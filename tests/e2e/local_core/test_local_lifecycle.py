@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from botocore.exceptions import ClientError
 
 from pipeline.errors import TargetError
 from pipeline.local import down, ensure_up, processes, reset, status
@@ -298,3 +299,28 @@ def test_a_pid_file_of_another_process_is_stale(tmp_path: Path) -> None:
     assert status(tmp_path).state == "stopped"
     assert down(tmp_path) is False
     assert psutil.pid_exists(os.getpid())
+
+
+def test_what_cannot_be_written_is_refused_and_harms_nothing(fresh: Target) -> None:
+    paths = StatePaths.of(fresh.root)
+    s3, ssm = fresh.client("s3"), fresh.client("ssm")
+    s3.create_bucket(Bucket="full", CreateBucketConfiguration={"LocationConstraint": REGION})
+    ssm.put_parameter(Name="/kept", Value="1", Type="String")
+    blocked = (paths.s3 / ACCOUNT / "full", paths.services)
+    # As a full disk does, and for root too: a file is where a folder should be.
+    for folder in blocked:
+        folder.rename(folder.with_name("aside"))
+        folder.write_text("")
+    with pytest.raises(ClientError, match="cannot write its state") as refused:
+        s3.put_object(Bucket="full", Key="folder/object", Body=b"1")
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 500
+    with pytest.raises(ClientError, match="cannot write its state"):
+        ssm.put_parameter(Name="/lost", Value="1", Type="String")
+    for folder in blocked:
+        folder.unlink()
+        folder.with_name("aside").rename(folder)
+    s3.put_object(Bucket="full", Key="folder/object", Body=b"2")
+    kill(fresh)
+    fresh.again()
+    assert fresh.client("s3").get_object(Bucket="full", Key="folder/object")["Body"].read() == b"2"
+    assert fresh.client("ssm").get_parameter(Name="/kept")["Parameter"]["Value"] == "1"
