@@ -37,6 +37,8 @@ def decide(
         return refused(
             f"the evaluation is stale: written {written.isoformat()}, run from {not_before.isoformat()}"
         )
+    if len(text) > LARGEST_REPORT_BYTES:
+        return refused(f"the evaluation is larger than {LARGEST_REPORT_BYTES:,} bytes")
     try:
         report = json.loads(text)
     except ValueError as error:
@@ -151,7 +153,8 @@ def fetch(uri: str) -> tuple[bytes, datetime]:
         raise EvaluationUnreadable(f"{uri!r} is not an S3 object")
     try:
         found = client("s3").get_object(Bucket=place.netloc, Key=place.path[1:])
-        return found["Body"].read(LARGEST_REPORT_BYTES), found["LastModified"]
+        # One byte more than is judged, to know that there is more.
+        return found["Body"].read(LARGEST_REPORT_BYTES + 1), found["LastModified"]
     except ClientError as error:
         raise EvaluationUnreadable(f"{uri}: {error.response['Error']['Code']}") from error
 

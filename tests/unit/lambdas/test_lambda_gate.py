@@ -121,6 +121,12 @@ def test_a_rule_that_bounds_nothing_lets_nothing_pass(rules: Any) -> None:
     assert gate.decide(rules, report(0.99), LATER, START)["approved"] is False
 
 
+def test_a_report_too_large_to_be_judged_is_refused_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "LARGEST_REPORT_BYTES", 10)
+    verdict = gate.decide(ACCURACY, report(0.99), LATER, START)
+    assert (verdict["approved"], verdict["reason"]) == (False, "the evaluation is larger than 10 bytes")
+
+
 EVENT = {"evaluation_uri": "s3://b/runs/e.json", "rules": ACCURACY, "not_before": "2026-03-02T03:00:00.900Z"}
 
 
