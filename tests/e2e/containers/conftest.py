@@ -174,7 +174,9 @@ class Containers(Jobs):
     def running(self) -> list[Any]:
         """This target's containers, ended ones too."""
         label = f"pipeline.local.state={self.up.state_dir}"
-        return list(self.engine.client().containers.list(all=True, filters={"label": label}))
+        # One may be removed between the listing and the look at it.
+        found = self.engine.client().containers.list(all=True, filters={"label": label}, ignore_removed=True)
+        return list(found)
 
 
 @contextmanager

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
+from pipeline.image import engine as engines
 from pipeline.local import down, processes
+from pipeline.local.runner import Program, run_job
+from pipeline.local.runner.container import ContainerRunner, Reference
+from pipeline.local.sagemaker.jobs import failure
 from tests.e2e.containers.conftest import Containers, variables
 from tests.e2e.local_core.conftest import until
 
@@ -52,16 +57,36 @@ def test_a_programs_failure_is_the_jobs(containers: Containers) -> None:
     assert containers.trained(name)["FailureReason"] == "AlgorithmError: no rows, exit code: 9"
 
 
-def test_a_program_that_uses_up_its_instances_memory_is_told_apart(containers: Containers) -> None:
+def test_a_program_that_uses_up_its_memory_is_told_apart(containers: Containers, tmp_path: Path) -> None:
+    # By the runner itself: the smallest instance type has 4 GiB, which take long to fill.
+    base = containers.engine.variables["PIPELINE_BASE_IMAGE"]
+    runner = ContainerRunner(tmp_path, engines.find, lambda _: Reference(base, {}))
+    program = Program(
+        name="eater",
+        image=tmp_path,
+        command=("python3", "-c", "held = [b'x' * (8 << 20) for _ in range(30)]"),
+        base=tmp_path / "ml",
+        scratch=tmp_path / "scratch",
+        environment={},
+        memory=64 << 20,
+    )
+    program.base.mkdir()
+    lines: list[str] = []
+    outcome = run_job(program, lines.append, runner=runner)
+    assert (outcome.exit_code, outcome.oom, outcome.because) == (137, True, "exited")
+    assert lines == ["The container was killed: out of memory (its instance type has 0.1 GiB)"]
+    said = failure.ended_badly(outcome).reason
+    assert said == "AlgorithmError: The container was killed: out of memory, exit code: 137"
+
+
+def test_the_instance_types_memory_is_the_limit(containers: Containers) -> None:
     name = containers.train(
-        "held = [b'x' * (256 << 20) for _ in range(20)]",
+        "print(open('/sys/fs/cgroup/memory/memory.limit_in_bytes'"
+        " if os.path.exists('/sys/fs/cgroup/memory') else '/sys/fs/cgroup/memory.max').read().strip())",
         ResourceConfig={"InstanceType": "ml.t3.medium", "InstanceCount": 1, "VolumeSizeInGB": 1},
     )
-    found = containers.trained(name, seconds=60)
-    assert found["FailureReason"] == "AlgorithmError: The container was killed: out of memory, exit code: 137"
-    assert containers.logged(name) == [
-        "The container was killed: out of memory (its instance type has 4.0 GiB)"
-    ]
+    assert containers.trained(name)["TrainingJobStatus"] == "Completed"
+    assert containers.logged(name) == [str(4 << 30)]
 
 
 def test_a_stop_is_a_sigterm_and_then_a_sigkill(containers: Containers) -> None:
