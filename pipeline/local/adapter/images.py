@@ -89,7 +89,7 @@ class Images:
     async def _asked(self, operation: str, repository: str, request: dict[str, Any]) -> Response | None:
         wanted = request.get("imageIds") or [request.get("imageId") or {}]
         # Asks the engine, hashes and copies files, so off the event loop; the request's account goes along.
-        building = await asyncio.to_thread(choice.engine) is not None
+        building = await asyncio.to_thread(choice.builds)
         for image in wanted:
             if image.get("imageTag"):
                 make = ecr.step_aside if building else ecr.make_known

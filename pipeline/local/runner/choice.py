@@ -38,6 +38,11 @@ def engine() -> Engine | None:
         return _found
 
 
+def builds() -> bool:
+    """Whether images are built here, so that a folder alone is none: an engine answers, or has to."""
+    return kind() == options.CONTAINER or engine() is not None
+
+
 def _usable(known: Engine | None) -> Engine | None:
     if known is not None:
         try:

@@ -10,7 +10,7 @@ import botocore.exceptions
 import pytest
 
 from pipeline.image.fingerprint import source_tag
-from pipeline.local import context, ecr
+from pipeline.local import context, down, ecr, ensure_up
 from pipeline.local.paths import StatePaths
 from tests.e2e.local_core.conftest import ACCOUNT, REGION, Target
 
@@ -125,3 +125,19 @@ def test_snapshots_that_no_image_refers_to_go() -> None:
     (images / ("c" * 64)).mkdir()
     ecr.remove_unreferenced()
     assert [path.name for path in images.iterdir()] == ["a" * 64]
+
+
+def test_where_containers_are_asked_for_a_folder_alone_is_no_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIPELINE_LOCAL_RUNNER", "container")
+    target = Target(tmp_path, ensure_up(tmp_path))
+    try:
+        made = tmp_path / "container" / "thing"
+        made.mkdir(parents=True)
+        (made / "train").write_text("x")
+        target.client("ecr").create_repository(repositoryName="ml/thing")
+        with pytest.raises(botocore.exceptions.ClientError, match="ImageNotFoundException"):
+            digest(target, source_tag(made))
+    finally:
+        down(tmp_path)
