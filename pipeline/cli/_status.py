@@ -44,7 +44,9 @@ def describe(report: dict[str, Any]) -> str:
             )
         )
     else:
-        lines.append(f"  never run: pipeline run {report['pipeline']} --follow")
+        name = report["pipeline"]
+        deployed = report["drift"] is not None
+        lines.append("  never run: pipeline " + (f"run {name} --follow" if deployed else f"apply {name}"))
     lines += [_output.paint(f"  ! {warning}", "yellow") for warning in report["warnings"]]
     return "\n".join(lines)
 
