@@ -116,6 +116,9 @@ def ask(peer: Peer, times: int = 1, seconds: float = 5) -> list[tuple[int, bytes
                 )
                 found.append((answer.status, answer.body))
                 await asyncio.sleep(0.02)
+            # From Python 3.12 on the server waits for its connections to end.
+            for connection in backend._idle:
+                connection.close()
         return found
 
     return asyncio.run(run())
