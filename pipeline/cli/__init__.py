@@ -36,15 +36,28 @@ VERBS = (
     "local",
 )
 
+DESCRIPTION = """\
+GitOps for machine learning on AWS: settings -> definition -> render -> check -> plan -> apply -> run.
+Everything happens on this machine unless --target aws (or PIPELINE_TARGET=aws) is given."""
+EPILOG = """\
+start with:
+  pipeline check                    what would be deployed, without touching anything
+  pipeline apply iris               deploy it
+  pipeline data iris put            yesterday's data, from the sample
+  pipeline run iris --follow        train, evaluate, gate, serve
+  pipeline invoke iris              ask the endpoint
+
+exit codes: 0 well, 1 a run ended badly, 2 bad input, 3 the target cannot be reached or refuses,
+4 a change failed, 130 interrupted. Each verb explains itself: pipeline VERB --help"""
+
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line, each verb's options included."""
     parser = argparse.ArgumentParser(
         prog="pipeline",
-        description="GitOps for machine learning on AWS: settings -> definition -> render -> check -> plan "
-        "-> apply -> run. Everything happens on this machine unless --target aws (or PIPELINE_TARGET=aws) "
-        "is given.",
-        epilog="Start with: pipeline check && pipeline apply iris && pipeline run iris --follow",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"pipeline {__version__}")
     parser.add_argument("--debug", action="store_true", help="show a traceback with an error")

@@ -65,7 +65,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if not objects:
         print(
-            f"no data for {args.name} in s3://{settings.data_bucket}; put some: pipeline data {args.name} put -e {settings.environment_name}"
+            f"no data for {args.name} in s3://{settings.data_bucket}; put some: "
+            f"pipeline data {args.name} put -e {settings.environment_name}"
         )
         return 0
     print(_output.table([(o.channel, o.date, _output.size(o.bytes), o.uri) for o in objects]))
