@@ -150,6 +150,8 @@ def _commit(settings: Settings) -> Task:
         {
             "Name": f"/{settings.project.name}/{settings.stack_name}/watermark",
             "Value.$": "$.run.watermark",
+            # With its type, it is made again should somebody have deleted it.
+            "Type": "String",
             "Overwrite": True,
         },
         comment="Only now is this data done with.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 
 import pytest
@@ -54,6 +55,8 @@ def test_a_new_date_updates_the_endpoint_while_no_request_fails(iris: Iris) -> N
         sample = iris.root / "pipeline/definitions/iris/sample/train/iris.csv"
         lines = sample.read_text().splitlines()
         sample.write_text("\n".join([*lines[:-1][::-1], lines[-1]]) + "\n")
+        # Deleted by hand, the watermark is made again.
+        iris.client("ssm").delete_parameter(Name="/ml/iris-dev/watermark")
         iris.run(iris.day(5))
     finally:
         stop.set()
@@ -61,6 +64,8 @@ def test_a_new_date_updates_the_endpoint_while_no_request_fails(iris: Iris) -> N
     assert not failures
     assert len(answers) > 20
     assert iris.endpoint()["EndpointConfigName"] != before
+    mark = iris.client("ssm").get_parameter(Name="/ml/iris-dev/watermark")["Parameter"]["Value"]
+    assert json.loads(mark)["date"] == "2026-03-05"
 
 
 def test_a_window_of_days_is_trained_on_through_a_manifest(iris: Iris) -> None:
