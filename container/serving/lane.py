@@ -1,9 +1,8 @@
-"""Where the user's functions run: one request at a time, in the event loop when quick, else in one thread.
+"""Where the user's functions run: one thread of the worker, one request at a time.
 
-A call through a thread costs more than a small model takes to answer, and a slow model in the event loop
-keeps /ping waiting. So calls are timed: small bodies go through the loop while calls have been taking less
-than INLINE_SECONDS, everything else goes to the thread. SERVING_DISPATCH=thread keeps every call in the
-thread that loaded the model, for libraries that insist on it.
+Scripts are written for a server that has one request at a time in a process, and libraries may insist on
+the thread that loaded the model. So there is one thread for both; the loop stays free for /ping and for what
+comes in. Calling quick models in the loop itself was measured, and was not cheaper (docs/decisions/0011).
 
 With SERVING_BATCH_REQUESTS, requests that wait are predicted together, as one array.
 """
@@ -27,10 +26,6 @@ if TYPE_CHECKING:
     from .plugin import Plugin
     from .settings import Settings
 
-INLINE_SECONDS, INLINE_BYTES = 0.002, 16 * 1024
-# How much a new time counts, and at most how long it may be: a model is slow after some calls, not after one
-# during which the machine did something else.
-_WEIGHT, _LONGEST = 0.05, 0.03
 # Bodies that wait, together, as a multiple of the largest that is taken.
 _WAITING_BODIES = 16
 
@@ -61,24 +56,14 @@ class Lane:
         self._pending_bytes = 0
         self._running: tuple[float, list[Request]] | None = None
         self._is_stuck = False
-        # Until calls were timed they may be of any length.
-        self._cost = 0.0 if settings.dispatch == "inline" else float("inf")
-        self._limit = float("inf") if settings.dispatch == "inline" else INLINE_SECONDS
-        if settings.dispatch == "thread" or settings.batch_requests:
-            self._limit = -1.0
         self.plugin: Plugin | None = None
         self._thread = threading.Thread(target=self._work, name="model", daemon=True)
         self._thread.start()
 
     def call(self, request: Request) -> Answer | None:
         """The answer, or None when it will come through `request.connection.finish`."""
-        plugin = self.plugin
-        if plugin is None:
+        if self.plugin is None:
             return refusal(503, "the model is being loaded", ("Retry-After", "1"))
-        if self._cost < self._limit and not self._pending and len(request.body) <= INLINE_BYTES:
-            answer = invoke(plugin, request, self._log)
-            self._cost += _WEIGHT * (min(_LONGEST, time.perf_counter() - request.started) - self._cost)
-            return answer
         size = len(request.body)
         too_large = self._pending_bytes + size > _WAITING_BODIES * self._settings.max_body
         if self._is_stuck or self._pending >= self._settings.max_queue or (self._pending and too_large):
@@ -123,16 +108,13 @@ class Lane:
         self._loop.call_soon_threadsafe(self._loaded, plugin)
         while True:
             requests = self._next(plugin)
-            started = time.perf_counter()
-            self._running = (started, requests)
+            self._running = (time.perf_counter(), requests)
             if len(requests) == 1:
                 answers = [self._one(plugin, requests[0])]
             else:
                 answers = answer_together(plugin, requests, self._log)
             self._running = None
-            cost = (time.perf_counter() - started) / len(requests)
-            small = max(len(request.body) for request in requests) <= INLINE_BYTES
-            self._loop.call_soon_threadsafe(self._done, requests, answers, cost if small else None)
+            self._loop.call_soon_threadsafe(self._done, requests, answers)
 
     def _one(self, plugin: Plugin, request: Request) -> Answer:
         if time.perf_counter() - request.started > self._settings.timeout:
@@ -157,13 +139,9 @@ class Lane:
                     break
         return requests
 
-    def _done(self, requests: list[Request], answers: list[Answer], cost: float | None) -> None:
+    def _done(self, requests: list[Request], answers: list[Answer]) -> None:
         self._pending -= len(requests)
         self._pending_bytes -= sum(len(request.body) for request in requests)
         self._slot.view[QUEUE] = self._pending
-        if cost is not None and self._settings.dispatch == "auto":
-            # The first time stands alone; those of a first, lazy call are soon outweighed.
-            known = self._cost if self._cost != float("inf") else cost
-            self._cost = known + _WEIGHT * (min(_LONGEST, cost) - known)
         for request, answer in zip(requests, answers, strict=True):
             request.connection.finish(request, answer)

@@ -10,9 +10,8 @@ Ours
     request's head is there), SERVING_BODY_SECONDS (60: until its body is, and until an answer is taken),
     SERVING_IDLE_SECONDS (75: a connection kept alive), SERVING_GRACE_SECONDS (25: from SIGTERM to the end;
     SageMaker kills after 30), SERVING_MAX_CONNECTIONS (1024 a worker), SERVING_MAX_QUEUE (256 waiting
-    requests a worker), SERVING_DISPATCH (auto, inline, thread: lane.py), SERVING_BATCH_REQUESTS (0: no
-    micro-batching) and SERVING_BATCH_MS (2), SERVING_ACCESS_LOG (all, errors, off), SERVING_USER (whom the
-    workers become once the model is loaded)
+    requests a worker), SERVING_BATCH_REQUESTS (0: no micro-batching) and SERVING_BATCH_MS (2),
+    SERVING_ACCESS_LOG (all, errors, off), SERVING_USER (whom the workers become once the model is loaded)
 """
 
 from __future__ import annotations
@@ -58,7 +57,6 @@ class Settings:
     grace: float
     max_connections: int
     max_queue: int
-    dispatch: str
     batch_requests: int
     batch_seconds: float
     access_log: str
@@ -89,7 +87,6 @@ class Settings:
             grace=reader.seconds("SERVING_GRACE_SECONDS", 25),
             max_connections=reader.whole("SERVING_MAX_CONNECTIONS", 1024, 1, 65536),
             max_queue=reader.whole("SERVING_MAX_QUEUE", 256, 1, 65536),
-            dispatch=reader.one_of("SERVING_DISPATCH", ("auto", "inline", "thread")),
             batch_requests=reader.whole("SERVING_BATCH_REQUESTS", 0, 0, 4096),
             batch_seconds=reader.seconds("SERVING_BATCH_MS", 2) / 1000,
             access_log=reader.one_of("SERVING_ACCESS_LOG", ("all", "errors", "off")),

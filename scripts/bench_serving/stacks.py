@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-NUMPY, PROGRAM = "numpy_apps", "BENCH_PROGRAM"
+NUMPY, SCORER, PROGRAM = "numpy_apps", "scorer_apps", "BENCH_PROGRAM"
 
 
 @dataclass
@@ -36,6 +36,9 @@ def stacks(programs: Path) -> list[Stack]:
         [*gunicorn, "-b", "unix:{folder}/gunicorn.sock", "original_app:app"],
         ["nginx", "-c", "{folder}/nginx.conf"],
     ]
+    where = ["--host", "127.0.0.1", "--port", "{port}", "--workers", "{workers}", "--log-level", "warning"]
+    uvicorn = ["uvicorn", "--no-access-log", *where]
+    granian = ["granian", "--interface", "rsgi", "--no-ws", *where]
     ours = {"SERVING_ACCESS_LOG": "all"}
     return [
         Stack("original: nginx + gunicorn gevent + Flask + pandas", "original", reference),
@@ -47,50 +50,14 @@ def stacks(programs: Path) -> list[Stack]:
             "others",
             [[*gunicorn, "-b", "127.0.0.1:{port}", f"{NUMPY}:wsgi"]],
         ),
-        Stack(
-            "uvicorn, raw ASGI, NumPy",
-            "others",
-            [
-                [
-                    "uvicorn",
-                    f"{NUMPY}:asgi",
-                    "--host",
-                    "127.0.0.1",
-                    "--port",
-                    "{port}",
-                    "--workers",
-                    "{workers}",
-                    "--no-access-log",
-                    "--log-level",
-                    "warning",
-                ]
-            ],
-        ),
-        Stack(
-            "granian, RSGI, NumPy",
-            "others",
-            [
-                [
-                    "granian",
-                    "--interface",
-                    "rsgi",
-                    "--host",
-                    "127.0.0.1",
-                    "--port",
-                    "{port}",
-                    "--workers",
-                    "{workers}",
-                    "--no-ws",
-                    "--log-level",
-                    "warning",
-                    f"{NUMPY}:rsgi",
-                ]
-            ],
-        ),
+        Stack("uvicorn, raw ASGI, NumPy", "others", [[*uvicorn, f"{NUMPY}:asgi"]]),
+        Stack("granian, RSGI, NumPy", "others", [[*granian, f"{NUMPY}:rsgi"]]),
         Stack(
             "ours, plug-in functions, NumPy", "others", [[str(programs / "generic" / "serve")]], True, ours
         ),
         Stack("ours, iris as shipped", "others", [[str(programs / "iris" / "serve")]], True, ours),
+        Stack("uvicorn, raw ASGI, iris's scorer", "others", [[*uvicorn, f"{SCORER}:asgi"]]),
+        Stack("granian, RSGI, iris's scorer", "others", [[*granian, f"{SCORER}:rsgi"]]),
         Stack("bare protocol, no contract (limit)", "others", [["python3", str(HERE / "bare.py")]], False),
     ]
 

@@ -213,7 +213,7 @@ def test_one_port_is_bound_whatever_range_is_granted(start: Start) -> None:
     ("variables", "text"),
     [
         ({"SAGEMAKER_SAFE_PORT_RANGE": "9-x"}, "SAGEMAKER_SAFE_PORT_RANGE='9-x'"),
-        ({"MAX_REQUEST_BYTES": "lots", "SERVING_DISPATCH": "up"}, "MAX_REQUEST_BYTES='lots'"),
+        ({"MAX_REQUEST_BYTES": "lots", "SERVING_ACCESS_LOG": "up"}, "MAX_REQUEST_BYTES='lots'"),
     ],
 )
 def test_wrong_settings_end_it_with_the_reason(start: Start, variables: dict[str, str], text: str) -> None:

@@ -29,6 +29,9 @@ SCRIPT = textwrap.dedent("""
         if body == "child":
             import subprocess
             subprocess.run(["sh", "-c", "sleep 0.2 & exit"])
+        if body == "hang":
+            import ctypes
+            ctypes.PyDLL(None).sleep(60)  # without letting any other thread run
         if body[:1] == "s":
             time.sleep(float(body[1:]))
         return f"{os.getpid()} {os.environ['OMP_NUM_THREADS']}", "text/plain"
@@ -118,7 +121,7 @@ def test_a_worker_that_dies_again_and_again_ends_the_container(start: Start) -> 
 
 
 def test_an_invocation_that_takes_too_long_is_answered_and_its_worker_replaced(start: Start) -> None:
-    server = start(SCRIPT, SAGEMAKER_MODEL_SERVER_TIMEOUT="0.7", SERVING_DISPATCH="thread").ready()
+    server = start(SCRIPT, SAGEMAKER_MODEL_SERVER_TIMEOUT="0.7").ready()
     first = pid_of(server)
     with ThreadPoolExecutor(2) as pool:
         slow = pool.submit(server.invoke, b"s30")
@@ -130,10 +133,10 @@ def test_an_invocation_that_takes_too_long_is_answered_and_its_worker_replaced(s
     assert pid_of(server) != first
 
 
-def test_an_event_loop_that_hangs_is_killed(start: Start) -> None:
-    server = start(SCRIPT, SAGEMAKER_MODEL_SERVER_TIMEOUT="0.5", SERVING_DISPATCH="inline").ready()
+def test_a_worker_that_hangs_as_a_whole_is_killed(start: Start) -> None:
+    server = start(SCRIPT, SAGEMAKER_MODEL_SERVER_TIMEOUT="0.5").ready()
     with server.connect() as connection:
-        connection.sendall(post(b"s60"))
+        connection.sendall(post(b"hang"))
         server.wait(lambda: server.events("hanging"), "the hanging worker in the log", seconds=20)
     server.wait(lambda: server.ping() == 200, "a good /ping again")
 
@@ -147,7 +150,7 @@ def test_threads_and_workers_stay_within_the_processors(start: Start) -> None:
 
 
 def test_sigterm_answers_what_runs_and_waits_and_closes_what_is_idle(start: Start) -> None:
-    server = start(SCRIPT, SERVING_DISPATCH="thread").ready()
+    server = start(SCRIPT).ready()
     idle = server.connect()
     kept = server.connect()
     kept.sendall(post(b"a"))
