@@ -57,6 +57,9 @@ def test_logs_are_found_by_the_names_of_states(iris: Iris) -> None:
     assert {line["step"] for line in lines} == {"Gate"}
     assert any('"approved": true' in line["text"] for line in lines)
     assert len(iris.cli("logs", "iris", "Train", "--tail", "2").stdout.splitlines()) == 2
+    unknown = iris.cli("logs", "iris", "Trian", code=1).stderr
+    assert "states with a log:" in unknown
+    assert "Train" in unknown
     # What `make demo` proposes: the last run found nothing new, and trained nothing.
     iris.run("2026-03-02")
     earlier = iris.cli("logs", "iris", "Train")
@@ -65,17 +68,15 @@ def test_logs_are_found_by_the_names_of_states(iris: Iris) -> None:
     assert iris.cli("logs", "iris", "Train", "--execution", "last", code=1).stderr.startswith(
         "error: Train ran"
     )
-    unknown = iris.cli("logs", "iris", "Trian", code=1).stderr
-    assert "states with a log:" in unknown
-    assert "Train" in unknown
 
 
 def test_a_run_colours_its_picture(iris: Iris) -> None:
-    svg = iris.cli("graph", "iris", "--format", "svg", "--execution", "last").stdout
+    trained = status(iris)["executions"][-1]["name"]
+    svg = iris.cli("graph", "iris", "--format", "svg", "--execution", trained).stdout
     titles = [t.text or "" for t in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}title")]
     assert "Train (Task): succeeded" in titles
     assert "ModelRejected (Fail)" in titles
-    states = json.loads(iris.cli("graph", "iris", "--execution", "last", "--json").stdout)["states"]
+    states = json.loads(iris.cli("graph", "iris", "--execution", trained, "--json").stdout)["states"]
     assert {s["name"]: s["status"] for s in states}["Gate"] == "succeeded"
     assert "flowchart TD" in iris.cli("graph", "iris").stdout
 

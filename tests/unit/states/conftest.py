@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,12 @@ MACHINE = "arn:aws:states:eu-west-1:123456789012:stateMachine:m"
 ARN = "arn:aws:states:eu-west-1:123456789012:execution:m:e"
 
 
+@functools.cache
+def service_model(service: str) -> Any:
+    """botocore's model, read once: under load the reading takes longer than some of the tests' waits."""
+    return botocore.session.get_session().get_service_model(service)
+
+
 class FakeAws:
     """Clients with botocore's real models whose calls are answered by functions of the test."""
 
@@ -24,7 +31,7 @@ class FakeAws:
         self.answers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
     def client(self, service: str, *_arguments: str) -> Any:
-        model = botocore.session.get_session().get_service_model(service)
+        model = service_model(service)
         fake = self
 
         class Client:
@@ -44,6 +51,7 @@ class FakeAws:
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> FakeAws:
+    service_model("sagemaker")
     fake = FakeAws()
     monkeypatch.setattr(clients, "client", fake.client)
     return fake
