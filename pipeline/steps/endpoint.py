@@ -121,7 +121,24 @@ def watching(name: str) -> tuple[Task, list[Any]]:
         "$.endpoint.EndpointConfigName",
         "$.requested.EndpointConfigName",
     )
+    # Runs for two dates may meet here: what runs is neither ours nor what a rollback would bring back.
+    config = "$.before.EndpointConfigName"
+    before = ChoiceRule.And(
+        [
+            ChoiceRule.IsPresent(variable=config, value=True),
+            ChoiceRule.StringEqualsPath(variable="$.endpoint.EndpointConfigName", value=config),
+        ]
+    )
+    superseded = Failure(
+        "EndpointSuperseded",
+        fmt(
+            f"Endpoint {name} runs {{}}, which another run put in the place of {{}}",
+            "$.endpoint.EndpointConfigName",
+            "$.requested.EndpointConfigName",
+        ),
+    )
     ours = Gateway("EndpointRunsRequestedConfig", same, otherwise=back)
+    ours.add_choice(ChoiceRule.And([ChoiceRule.Not(same), ChoiceRule.Not(before)]), superseded)
     ours.add_choice(ChoiceRule.And([_HAS_REASON, ChoiceRule.Not(same)]), back_why)
     return describe, [in_service, ours]
 

@@ -267,7 +267,7 @@ def test_a_reason_is_told_where_there_is_one() -> None:
 
 
 def test_a_silent_rollback_is_a_failure() -> None:
-    asked = {"requested": {"EndpointConfigName": "new"}}
+    asked = {"requested": {"EndpointConfigName": "new"}, "before": {"EndpointConfigName": "old"}}
     choice = "EndpointRunsRequestedConfig"
     assert outcome(choice, {"endpoint": {"EndpointConfigName": "new"}, **asked}) == "SmokeTest"
     assert outcome(choice, {"endpoint": {"EndpointConfigName": "old"}, **asked}) == "EndpointRolledBack"
@@ -275,6 +275,10 @@ def test_a_silent_rollback_is_a_failure() -> None:
     assert outcome(choice, {"endpoint": why, **asked}) == "EndpointRolledBackBecause"
     # a reason left over from an earlier update is no failure of this one
     assert outcome(choice, {"endpoint": {**why, "EndpointConfigName": "new"}, **asked}) == "SmokeTest"
+    # nothing was rolled back when another run's config serves, after an update as after a creation
+    other = {"endpoint": {"EndpointConfigName": "of-another-run"}}
+    assert outcome(choice, {**other, **asked}) == "EndpointSuperseded"
+    assert outcome(choice, {**other, "requested": asked["requested"], "before": {}}) == "EndpointSuperseded"
 
 
 # --- permissions
