@@ -80,6 +80,7 @@ def test_a_kernel_that_keeps_networks_back_is_noticed(monkeypatch: pytest.Monkey
 
 
 def test_options_are_checked_and_the_given_ones_win(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(options.RUNNER, raising=False)
     monkeypatch.setenv(options.ISOLATION, "enforced")
     with pytest.raises(SettingsError, match="use best-effort or enforce"):
         options.wanted({})
