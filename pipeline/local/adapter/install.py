@@ -97,7 +97,7 @@ def install() -> Application:
         saver.start()
         threading.Thread(target=alarms.watch, args=(stopped, reported), name="alarms", daemon=True).start()
         saver.touch()
-        _call("on_start")
+        _call("on_start", _SAGEMAKER, _STATES)
         importlib.import_module("ministack.services.cloudformation")
         if "ministack.services.ecr" in sys.modules:
             ecr.remove_unreferenced()
@@ -106,7 +106,8 @@ def install() -> Application:
         stopped.set()
         if not stacks.settled(_SETTLE_SECONDS):
             logger.warning("a stack is still being changed: what was done to it is given up")
-        _call("on_stop")
+        # Executions first: one that is still at work would take the end of its job for a failure of the job.
+        _call("on_stop", _STATES, _SAGEMAKER)
         pushed.backend.stop()
         lambdas.stop()
 
@@ -118,9 +119,9 @@ def _types() -> ModuleType:
     return importlib.import_module("pipeline.local.adapter.types")
 
 
-def _call(hook: str) -> None:
-    """Call a hook of the plug-ins that are loaded."""
-    for name in (_SAGEMAKER, _STATES):
+def _call(hook: str, *plugins: str) -> None:
+    """Call a hook of the plug-ins that are loaded, in this order."""
+    for name in plugins:
         function = getattr(sys.modules.get(name), hook, None)
         if function is None:
             continue
