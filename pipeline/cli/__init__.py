@@ -9,6 +9,7 @@ costs nothing. Exit codes: 0 well, 1 a run ended badly, 2 bad input, 3 target un
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import json
 import os
@@ -103,7 +104,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         place = f"{error.filename}: " if error.filename else ""
         print(f"error: {place}{error.strerror or error}", file=sys.stderr)
-        print("  hint: is the folder yours to write, and the disk not full?", file=sys.stderr)
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT):
+            print("  hint: is the folder yours to write, and the disk not full?", file=sys.stderr)
         return 1
     except Exception as error:
         if debug:

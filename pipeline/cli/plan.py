@@ -38,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
     settings, clients = _target.resolve(args)
     plan = compute(settings, clients)
     if args.out:
+        Path(args.out).parent.mkdir(parents=True, exist_ok=True)
         Path(args.out).write_text(dump(plan))
     if args.json:
         _output.print_json(plan.as_dict())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import ApplyError
+from pipeline.errors import SettingsError
 from pipeline.plan.model import Plan, dump, parse
 from pipeline.plan.same import require_same
 
@@ -27,10 +27,13 @@ def load(file: Path) -> Plan:
     """The plan in `file`.
 
     Raises:
-        ApplyError: no such file, or not a plan as it was written.
+        SettingsError: the file cannot be read.
+        ApplyError: it is not a plan as it was written.
     """
     try:
         text = file.read_text()
     except OSError as error:
-        raise ApplyError(f"cannot read the plan: {error.strerror}", where=str(file)) from error
+        raise SettingsError(
+            f"cannot read the plan: {error.strerror}", where=str(file), hint="pipeline plan NAME --out FILE"
+        ) from error
     return parse(text, str(file))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipeline.errors import ApplyError
-from pipeline.plan import Plan, dump, parse, require_same
+from pipeline.errors import ApplyError, SettingsError
+from pipeline.plan import Plan, dump, load, parse, require_same
 from pipeline.plan.model import ImageAction, PropertyChange, ResourceChange, StackAction, UploadAction
 
 CHANGE = ResourceChange(
@@ -122,3 +123,9 @@ def test_what_was_not_reviewed_is_refused(plan: Plan) -> None:
 def test_another_desired_state_is_refused(plan: Plan, change: dict[str, Any], says: str) -> None:
     with pytest.raises(ApplyError, match=says):
         require_same(plan, replace(plan, **change), "plan.json")
+
+
+def test_a_plan_that_is_not_there_is_bad_input(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot read the plan") as caught:
+        load(tmp_path / "none.json")
+    assert caught.value.exit_code == 2
