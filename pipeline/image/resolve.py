@@ -115,15 +115,6 @@ def require(clients: Clients, wanted: ImageSource) -> ImageRef:
             f"no image {name} in the registry: this content of {wanted.folder.name}/ was not pushed yet",
             where=f"{host}/{wanted.repository}",
             hint="no container engine answers here (DOCKER_HOST, docker's context, the usual sockets). "
-            "Start one and apply again, or build and push where there is one:\n"
-            f"    aws ecr get-login-password --region {clients.region}"
-            f" | docker login --username AWS --password-stdin {host}\n"
-            f"    docker build --provenance=false --platform linux/amd64{_options(wanted)} -t {host}/{name} "
-            f"{wanted.folder}\n"
-            f"    docker push {host}/{name}",
+            "Start one, or set DOCKER_HOST to one elsewhere; it builds and pushes in: pipeline apply",
         )
     return found
-
-
-def _options(wanted: ImageSource) -> str:
-    return "".join(f" --build-arg {name}={value}" for name, value in wanted.arguments.items())
