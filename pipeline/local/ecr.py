@@ -156,14 +156,16 @@ def remove_unreferenced() -> None:
     """Delete the snapshots that no image refers to any more."""
     from ministack.services import ecr
 
-    used = {
-        snapshots.place(image["imageDigest"]).name
-        for images in ecr._images._data.values()
-        for image in images
-    }
-    for folder in context.paths().images.iterdir():
-        if folder.name not in used:
-            shutil.rmtree(folder, ignore_errors=True)
+    # The server answers already: a request may be making a snapshot that has no image yet.
+    with _registry:
+        used = {
+            snapshots.place(image["imageDigest"]).name
+            for images in ecr._images._data.values()
+            for image in images
+        }
+        for folder in context.paths().images.iterdir():
+            if folder.name not in used:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def missing_image(repository: str, image_ids: list[dict[str, str]]) -> str | None:
