@@ -120,7 +120,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         self._ended = True
         # A peer may close its half and wait for what it asked for.
-        return self._phase != CLOSING and (self._busy is not None or bool(self._waiting))
+        return self._busy is not None or bool(self._waiting)
 
     def pause_writing(self) -> None:
         self._unread = True
