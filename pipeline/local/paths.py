@@ -77,6 +77,11 @@ class StatePaths:
         """What signs the registry's tokens."""
         return self.folder / "registry.key"
 
+    @property
+    def temporary(self) -> Path:
+        """What only this server's life needs, such as unpacked functions; emptied at its start."""
+        return self.folder / "tmp"
+
     def make(self) -> None:
         """Create the folder, readable by its owner only: it holds secrets that a user stored."""
         self.folder.mkdir(parents=True, exist_ok=True)

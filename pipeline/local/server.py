@@ -13,9 +13,11 @@ import fcntl
 import json
 import logging
 import os
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -46,6 +48,7 @@ def main(argv: list[str] | None = None) -> int:
     port = listener.getsockname()[1]
     endpoint_url = f"http://{HOST}:{port}"
     _environment(paths, port)
+    _temporary(paths)
     context.start(paths, endpoint_url)
     _write_record(paths, port, endpoint_url)
     try:
@@ -122,6 +125,13 @@ def _environment(paths: StatePaths, port: int) -> None:
     for name in ("NO_PROXY", "no_proxy"):
         others = os.environ.get(name, "")
         os.environ[name] = ",".join(filter(None, (others, HOST, "localhost")))
+
+
+def _temporary(paths: StatePaths) -> None:
+    """Temporary files of this process are its repository's: what a killed one left is removed here."""
+    shutil.rmtree(paths.temporary, ignore_errors=True)
+    paths.temporary.mkdir(mode=0o700)
+    tempfile.tempdir = str(paths.temporary)
 
 
 def _write_record(paths: StatePaths, port: int, endpoint_url: str) -> None:

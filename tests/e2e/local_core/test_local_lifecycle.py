@@ -252,6 +252,13 @@ def test_a_functions_worker_does_not_outlive_the_server(fresh: Target) -> None:
     fresh.function("pid", "import os\ndef handler(e, c): return os.getpid()", role)
     _, pid = fresh.invoke("pid")
     assert psutil.pid_exists(pid)
+    kept = StatePaths.of(fresh.root).temporary
+    assert list(kept.iterdir())
+    kill(fresh)
+    fresh.again()
+    assert processes.start_time(pid) is None  # ended, though perhaps nobody has waited for it
+    assert list(kept.iterdir()) == []
+    _, pid = fresh.invoke("pid")
     down(fresh.root)
     assert not psutil.pid_exists(pid)
 
