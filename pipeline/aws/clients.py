@@ -13,8 +13,10 @@ from pipeline.errors import TargetError
 
 # Attribute of Clients -> boto3's name. Anything else is a typing mistake and refused.
 SERVICES = {
+    "application_autoscaling": "application-autoscaling",
     "cloudformation": "cloudformation",
     "cloudwatch": "cloudwatch",
+    "codebuild": "codebuild",
     "ecr": "ecr",
     "events": "events",
     "iam": "iam",
@@ -63,8 +65,10 @@ class Clients:
     """boto3 clients of one target, by attribute: `clients.s3`, `clients.lambda_`, ... Thread-safe."""
 
     s3: Any
+    application_autoscaling: Any
     cloudformation: Any
     cloudwatch: Any
+    codebuild: Any
     ecr: Any
     events: Any
     iam: Any
