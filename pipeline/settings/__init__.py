@@ -1,6 +1,6 @@
 """Typed, validated desired state: `pipeline.toml` and one `settings.toml` a pipeline."""
 
-from pipeline.settings.loader import environments, explain, find_root, load, names
+from pipeline.settings.loader import environments, explain, find_root, load, names, project
 from pipeline.settings.model import Settings
 
-__all__ = ["Settings", "environments", "explain", "find_root", "load", "names"]
+__all__ = ["Settings", "environments", "explain", "find_root", "load", "names", "project"]

@@ -51,6 +51,13 @@ def environment_problems(environment: dict[str, Any]) -> Iterator[Problem]:
                 f"{int(wait)} is less than max_runtime_seconds = {int(runtime)}; it covers both",
                 f"set it to {int(runtime)} or more",
             )
+    if ("budget_usd_per_month" in environment) != ("budget_email" in environment):
+        missing = "budget_email" if "budget_usd_per_month" in environment else "budget_usd_per_month"
+        yield (
+            (missing,),
+            "a budget is an amount and somebody to tell",
+            f"set {missing} too, or drop the other",
+        )
     notification = _table(environment, "notification")
     if notification.get("enabled") is True:
         for key in ("slack_secret", "channel"):
@@ -202,6 +209,14 @@ def project_problems(project: dict[str, Any]) -> Iterator[Problem]:
             ("name",),
             f"{name!r} starts with aws or ssm, which AWS keeps for itself",
             "choose another name",
+        )
+    github = _table(project, "github")
+    if ("owner_id" in github) != ("repository_id" in github):
+        missing = "owner_id" if "repository_id" in github else "repository_id"
+        yield (
+            ("github", missing),
+            "GitHub's tokens carry both ids or none",
+            "set both: gh api repos/OWNER/NAME --jq '.owner.id, .id'",
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,29 @@ def environments(root: Path) -> list[str]:
     """All environments of pipeline.toml, in its order."""
     table = toml_file.read(root / PROJECT_FILE, PROJECT_FILE).data.get("environments")
     return list(table) if isinstance(table, dict) else []
+
+
+def project(root: Path) -> tuple[Project, dict[str, Environment]]:
+    """The project and all its environments, in the file's order: what accounts are rendered from.
+
+    Raises:
+        ErrorGroup: of SettingsError, with every error of pipeline.toml.
+    """
+    file = toml_file.read(root / PROJECT_FILE, PROJECT_FILE)
+    own = merge([Layer(file, ("project",))])
+    errors: list[PipelineError] = [*_shape_errors(file), *validation_errors(Project, own)]
+    errors += _found(own, combinations.project_problems(own.data))
+    merged = {
+        each: merge([Layer(file, ("defaults",)), Layer(file, ("environments", each))])
+        for each in _tables(file, "environments")
+    }
+    for table in merged.values():
+        errors += validation_errors(Environment, table)
+        errors += _found(table, combinations.environment_problems(table.data))
+    if errors:
+        raise ErrorGroup(_once(errors))
+    found = {each: Environment.model_validate(table.data) for each, table in merged.items()}
+    return Project.model_validate(own.data), found
 
 
 def load(root: Path, name: str, environment: str | None = None) -> Settings:
@@ -91,18 +115,18 @@ def _read(root: Path, name: str, environment: str | None) -> tuple[Settings, dic
         raise ErrorGroup(errors)
     project_file, pipeline_file = files
 
-    project = merge([Layer(project_file, ("project",))])
-    errors += _shape_errors(project_file) + validation_errors(Project, project)
+    own = merge([Layer(project_file, ("project",))])
+    errors += _shape_errors(project_file) + validation_errors(Project, own)
     known_environments = _tables(project_file, "environments")
-    chosen = environment or str(project.data.get("default_environment", "dev"))
-    errors += _environment_errors(project_file, pipeline_file, project, known_environments, environment)
+    chosen = environment or str(own.data.get("default_environment", "dev"))
+    errors += _environment_errors(project_file, pipeline_file, own, known_environments, environment)
 
     merged: dict[str, Merged] = {}
     for each in known_environments:
         overlay = Layer(project_file, ("environments", each))
         base = Layer(pipeline_file, (), frozenset({"environments"}))
         settings_of = {
-            "project": project,
+            "project": own,
             "environment": merge([Layer(project_file, ("defaults",)), overlay]),
             "pipeline": merge([base, Layer(pipeline_file, ("environments", each))], home=base),
         }
@@ -208,18 +232,15 @@ def _content_errors(merged: dict[str, Merged], name: str, environment: str) -> l
     """Values and combinations of one environment."""
     errors = validation_errors(Environment, merged["environment"])
     errors += validation_errors(PipelineSettings, merged["pipeline"])
-    found = [
-        *(
-            ("environment", problem)
-            for problem in combinations.environment_problems(merged["environment"].data)
-        ),
-        *(("pipeline", problem) for problem in combinations.pipeline_problems(merged["pipeline"].data)),
-        *(("environment", problem) for problem in combinations.name_problems(name, environment)),
-        *(("project", problem) for problem in combinations.project_problems(merged["project"].data)),
-    ]
-    for part, (key, what, hint) in found:
-        errors.append(SettingsError(what, where=merged[part].place(key).where, hint=hint))
+    errors += _found(merged["environment"], combinations.environment_problems(merged["environment"].data))
+    errors += _found(merged["pipeline"], combinations.pipeline_problems(merged["pipeline"].data))
+    errors += _found(merged["environment"], combinations.name_problems(name, environment))
+    errors += _found(merged["project"], combinations.project_problems(merged["project"].data))
     return errors
+
+
+def _found(merged: Merged, problems: Iterable[combinations.Problem]) -> list[SettingsError]:
+    return [SettingsError(what, where=merged.place(key).where, hint=hint) for key, what, hint in problems]
 
 
 def _once(errors: list[PipelineError]) -> list[PipelineError]:

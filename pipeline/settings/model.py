@@ -75,6 +75,32 @@ class Notification(Model):
     alarm_email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")] | None = None
 
 
+class GitHub(Model):
+    """The repository on GitHub that the workflows of this repository run in.
+
+    With it, account.yaml holds the roles that GitHub's jobs take by OIDC, and the CodeBuild project.
+    Repositories made, renamed or moved since July 2026 sign their tokens with the ids beside the names
+    (`repo:owner@1/name@2:...`); with both ids, trust policies take that form as well as the older one.
+    """
+
+    repository: Annotated[
+        str,
+        Field(
+            pattern=r"^[A-Za-z0-9](-?[A-Za-z0-9]){0,38}/[A-Za-z0-9._-]{1,100}$",
+            description="owner/name, spelt as on GitHub",
+        ),
+    ]
+    default_branch: Annotated[
+        str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,200}$", description="merging into it deploys")
+    ] = "main"
+    owner_id: Annotated[int, Field(ge=1, description="gh api repos/OWNER/NAME --jq .owner.id")] | None = None
+    repository_id: Annotated[int, Field(ge=1, description="gh api repos/OWNER/NAME --jq .id")] | None = None
+    existing_oidc_provider: Annotated[
+        list[AccountId],
+        Field(description="accounts that have GitHub's OIDC provider already: there may be only one of it"),
+    ] = []
+
+
 class Environment(Model):
     """One environment of `pipeline.toml`: an account and region, and what runs there at which size."""
 
@@ -91,6 +117,13 @@ class Environment(Model):
     tags: dict[
         Annotated[str, Field(pattern=r"^[\w.:/=+@ -]{1,128}$")], Annotated[str, Field(max_length=256)]
     ] = {}
+    budget_usd_per_month: (
+        Annotated[float, Field(gt=0, description="what its tagged resources may cost; needs budget_email")]
+        | None
+    ) = None
+    budget_email: (
+        Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$", description="told at 80 % and 100 %")] | None
+    ) = None
 
 
 class Project(Model):
@@ -98,6 +131,7 @@ class Project(Model):
 
     name: Name
     default_environment: Name = "dev"
+    github: GitHub | None = None
     base_image: (
         Annotated[
             str,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ErrorGroup, SettingsError
-from pipeline.settings import environments, explain, find_root, load, names
+from pipeline.settings import environments, explain, find_root, load, names, project
 
 PROJECT = """\
 [project]
@@ -126,6 +126,18 @@ def test_the_repository_is_found_from_below_and_lists_what_it_holds(tmp_path: Pa
     assert environments(root) == ["dev", "production"]
 
 
+def test_the_project_alone_knows_all_its_environments(tmp_path: Path) -> None:
+    github = '[project.github]\nrepository = "acme/shop"\nowner_id = 7\nrepository_id = 8\n[defaults]'
+    root = write(tmp_path, project=PROJECT.replace("[defaults]", github, 1))
+    found, known = project(root)
+    assert (found.name, found.github and found.github.repository) == ("shop", "acme/shop")
+    assert list(known) == ["dev", "production"]
+    assert known["dev"].training.max_runtime_seconds == 600, "defaults lie under it"
+    assert known["production"].tags == {"team": "ml", "tier": "gold"}
+    with pytest.raises(ErrorGroup, match="unknown key"):
+        project(write(tmp_path / "wrong", project=PROJECT.replace("[defaults]", "[defaults]\nvolume = 1", 1)))
+
+
 def test_no_repository_says_so_with_a_hint(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"no pipeline\.toml"):
         find_root(tmp_path)
@@ -190,6 +202,17 @@ def test_all_errors_come_at_once_each_with_place_and_what_is_allowed(tmp_path: P
         ("[project]", "[projekt]\n[project]", "did you mean 'project'"),
         ('account = "111111111111"', "", "environments.dev.account: a value is missing"),
         ('[environments.dev]\naccount = "111111111111"', '[environments]\ndev = "x"', "must be a table"),
+        (
+            'name = "shop"',
+            'name = "shop"\ngithub.repository = "shop"',
+            'github.repository: "shop" must match',
+        ),
+        (
+            'name = "shop"',
+            'name = "shop"\n[project.github]\nrepository = "a/b"\nowner_id = 1',
+            "both ids or none",
+        ),
+        ('region = "eu-west-1"', 'region = "eu-west-1"\nbudget_usd_per_month = 5', "set budget_email too"),
     ],
 )
 def test_an_impossible_environment_is_refused(tmp_path: Path, old: str, new: str, expected: str) -> None:
