@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import shutil
 import statistics
 import subprocess
@@ -18,6 +19,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from pipeline import caches
 
 ROOT = Path(__file__).resolve().parent.parent
 PIPELINE = [sys.executable, "-m", "pipeline"]
@@ -50,6 +53,7 @@ def pipeline(root: Path, *arguments: str) -> str:
 
 
 def copy_of_the_repository(to: Path) -> Path:
+    to.mkdir()
     for name in (
         "pipeline.toml",
         "pipeline",
@@ -72,7 +76,7 @@ def start_and_render(root: Path) -> None:
         f"{seconds(lambda: subprocess.run([sys.executable, '-c', 'pass'], check=True)):.3f} s",
     )
     report("pipeline --help", f"{seconds(lambda: pipeline(root, '--help')):.3f} s")
-    cache = root / ".pipeline" / "cache"
+    cache = caches.folder("render").parent
 
     def cold() -> None:
         shutil.rmtree(cache, ignore_errors=True)
@@ -147,7 +151,7 @@ def bare_training(root: Path) -> float:
                 root / "pipeline/definitions/iris/sample" / channel, base / "input" / "data" / channel
             )
         (base / "model").mkdir()
-        environments = sorted((root / ".pipeline/local/environments").glob("*/bin/python"))
+        environments = sorted(caches.folder("environments").glob("*/bin/python"))
         python = environments[0]
         environment = {"SAGEMAKER_BASE_DIR": str(base), "PATH": "/usr/bin:/bin", "SM_NUM_CPUS": "2"}
         return seconds(
@@ -229,7 +233,9 @@ def requests(variables: dict[str, str], count: int = 2000) -> None:
 
 def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="pipeline-bench-"))
-    root = copy_of_the_repository(folder)
+    # Cold means cold: the user's own cache is neither used nor filled.
+    os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+    root = copy_of_the_repository(folder / "repository")
     print("Measuring (about two minutes) ...")
     try:
         start_and_render(root)

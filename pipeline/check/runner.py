@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 import re
-import tempfile
 import time
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline import caches
 from pipeline.check.rule import Finding
 from pipeline.check.sources import Sources
 from pipeline.check.subject import Subject
@@ -24,7 +22,6 @@ from pipeline.settings.loader import DEFINITIONS, PROJECT_FILE, SETTINGS_FILE
 if TYPE_CHECKING:
     from pipeline.settings.model import Settings
 
-_CACHE = Path(".pipeline/cache/check")
 # Whose data or code decides what is found.
 _PACKAGES = ("botocore", "cfn-lint", "parliament", "policy_sentry", "statelint")
 # Files larger than this are data, not text somebody wrote.
@@ -110,14 +107,12 @@ def unreadable(root: Path, name: str, environment: str, error: PipelineError) ->
 def _remembered(subject: Subject, settings: Settings, ignore: list[str]) -> Result:
     started = time.perf_counter()
     sources = Sources(settings.root, subject.name)
-    file = settings.root / _CACHE / f"{_key(subject, settings)}.json"
+    file = caches.folder("check") / f"{_key(subject, settings)}.json"
     found = _load(file)
     cached = found is not None
     if found is None:
         found = findings(subject, sources)
-        # What cannot be kept (a read-only checkout) is found again the next time.
-        with contextlib.suppress(OSError):
-            _store(file, found)
+        caches.write(file, json.dumps([finding.as_dict() for finding in found]))
     found = _silence(found, ignore, settings)
     found.sort(key=lambda f: (f.severity != "error", f.file, f.line or 0, f.rule, f.place))
     return Result(subject.name, subject.environment, found, time.perf_counter() - started, cached)
@@ -215,12 +210,3 @@ def _load(file: Path) -> list[Finding] | None:
         return [Finding(**entry) for entry in json.loads(file.read_text(encoding="utf-8"))]
     except (OSError, ValueError, TypeError):
         return None  # absent, cut off or of another version: check anew
-
-
-def _store(file: Path, found: list[Finding]) -> None:
-    """Write at once or not at all; two checks at a time write the same."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=file.parent)
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        json.dump([finding.as_dict() for finding in found], stream)
-    Path(name).replace(file)

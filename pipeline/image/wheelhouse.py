@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline import caches
 from pipeline.errors import ApplyError
 from pipeline.image import lock as locks
 
@@ -29,9 +30,8 @@ _TAIL_LINES = 8
 
 
 def cache() -> Path:
-    """`~/.cache/gitops-ml-pipeline/wheels`, or below $XDG_CACHE_HOME."""
-    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(home) / "gitops-ml-pipeline" / "wheels"
+    """The wheels' folder in the user's cache."""
+    return caches.folder("wheels")
 
 
 def ensure(folder: Path, architecture: str) -> list[Path]:

@@ -8,11 +8,11 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pipeline
+from pipeline import caches
 from pipeline.errors import DefinitionError
 from pipeline.render.lambdas import sources
 from pipeline.render.model import canonical
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 PACKAGE = Path(pipeline.__file__).resolve().parent
 # Rendering takes about 5 s; on a machine that does much else at once, several times that.
 TIMEOUT_SECONDS = 60
-KEPT = 32
 
 
 def definition_path(settings: Settings) -> Path:
@@ -52,13 +51,12 @@ def load(settings: Settings) -> tuple[dict[str, Any], list[dict[str, Any]]]:
             hint="write def define(settings) in it; pipeline/definitions/iris/definition.py is an example",
         )
     text = settings_json(settings)
-    cache = Path(settings.root) / ".pipeline" / "cache" / "render"
-    entry = cache / f"{_key(settings, text)}.json"
+    entry = caches.folder("render") / f"{_key(settings, text)}.json"
     with contextlib.suppress(OSError, ValueError, KeyError):
         found = json.loads(entry.read_text())
         return found["asl"], found["permissions"]
     result = _render(settings, path, text)
-    _keep(entry, result)
+    caches.write(entry, canonical({"asl": result["asl"], "permissions": result["permissions"]}))
     return result["asl"], result["permissions"]
 
 
@@ -141,18 +139,6 @@ def _environment(region: str) -> dict[str, str]:
         "SAGEMAKER_USER_CONFIG_OVERRIDE": os.devnull,
         "SAGEMAKER_SUPPRESS_V2_WARNING": "1",
     }
-
-
-def _keep(entry: Path, result: dict[str, Any]) -> None:
-    """Write the entry whole or not at all, and forget the oldest; a cache that cannot be written is none."""
-    with contextlib.suppress(OSError):
-        entry.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=entry.parent, suffix=".tmp", delete=False) as file:
-            file.write(canonical({"asl": result["asl"], "permissions": result["permissions"]}))
-        Path(file.name).replace(entry)
-        old = sorted(entry.parent.glob("*.json"), key=lambda path: path.stat().st_mtime)[:-KEPT]
-        for path in old:
-            path.unlink(missing_ok=True)
 
 
 def _relative(settings: Settings, path: Path) -> str:

@@ -1,6 +1,6 @@
 """The Python environment of an image: a venv of its requirements.lock, made once and kept.
 
-One folder per content of the lock and interpreter under `<state>/environments/`. A lock file makes
+One folder per content of the lock and interpreter in the user's cache, for all clones. A lock file makes
 two jobs that start together build it once; a marker written last makes a half-built one (power cut,
 SIGKILL) rebuild instead of being used.
 """

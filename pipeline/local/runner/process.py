@@ -15,6 +15,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import IO
 
+from pipeline import caches
 from pipeline.local import processes
 from pipeline.local.runner import environment, image, mount, registry
 from pipeline.local.runner.lines import Lines
@@ -132,7 +133,7 @@ class ProcessRunner:
     """Runs programs as processes; `model.Runner` says what each method does."""
 
     def __init__(self, state: Path, isolation: str | None = None) -> None:
-        self._environments = state / "environments"
+        self._environments = caches.folder("environments")
         self._running = state / "running"
         self._isolation = isolation
 

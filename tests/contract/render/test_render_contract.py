@@ -17,7 +17,7 @@ import botocore.session
 import pytest
 from botocore.validate import ParamValidator
 
-from pipeline import settings
+from pipeline import caches, settings
 from pipeline.render import Rendered, account, render
 from pipeline.render.tasks import call, states, tasks
 from tests.conftest import REPOSITORY, copy_repository
@@ -350,7 +350,7 @@ def test_each_role_trusts_one_service_of_this_account(environment: str) -> None:
 SHOW = """
 import json, sys
 from pathlib import Path
-from pipeline import settings
+from pipeline import caches, settings
 from pipeline.render import account, render
 loaded = settings.load(Path(sys.argv[1]), "iris", "production")
 done = render(loaded)
@@ -373,7 +373,13 @@ def test_the_same_bytes_in_any_process_folder_and_clime(tmp_path: Path) -> None:
             subprocess.Popen(
                 [sys.executable, "-c", SHOW, str(root)],
                 cwd=[root, tmp_path][number],
-                env={"PATH": os.environ["PATH"], "PYTHONPATH": str(root), **climate},
+                env={
+                    "PATH": os.environ["PATH"],
+                    "PYTHONPATH": str(root),
+                    # Each renders for itself, out of nobody's cache.
+                    "XDG_CACHE_HOME": str(tmp_path / f"cache-{number}"),
+                    **climate,
+                },
                 umask=[0o077, 0o002][number],
                 stdout=subprocess.PIPE,
                 text=True,
@@ -389,7 +395,8 @@ def test_the_same_bytes_in_any_process_folder_and_clime(tmp_path: Path) -> None:
 def test_a_second_render_starts_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = copy_repository(tmp_path)
     loaded = settings.load(root, "iris", "dev")
-    cache = root / ".pipeline" / "cache" / "render"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    cache = caches.folder("render")
     cold = render(loaded)
     (entry,) = cache.glob("*.json")
     whole = entry.read_text()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import caches
 from pipeline.check import registry, report, rules_page, runner
 from pipeline.check.rule import Finding, Hit, Rule
 from pipeline.check.runner import Result
@@ -20,8 +21,9 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """A pipeline in a folder of its own: a definition that names Train, a block, a template, a function."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for label, text in {
         "pipeline.toml": (
             '[project]\nname = "shop"\n[environments.dev]\naccount = "111111111111"\nregion = "eu-west-1"\n'
@@ -84,7 +86,7 @@ def test_the_second_check_is_remembered_until_something_changes(
 
 def test_a_cache_file_cut_off_is_no_result(settings: Settings) -> None:
     first = runner._remembered(subject(), settings, [])
-    for file in (settings.root / ".pipeline/cache/check").iterdir():
+    for file in caches.folder("check").iterdir():
         file.write_text(file.read_text()[:-10])
     again = runner._remembered(subject(), settings, [])
     assert not again.cached and again.findings == first.findings
