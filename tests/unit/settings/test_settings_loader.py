@@ -134,8 +134,9 @@ def test_the_project_alone_knows_all_its_environments(tmp_path: Path) -> None:
     assert list(known) == ["dev", "production"]
     assert known["dev"].training.max_runtime_seconds == 600, "defaults lie under it"
     assert known["production"].tags == {"team": "ml", "tier": "gold"}
+    (root / "pipeline.toml").write_text(PROJECT.replace("[defaults]", "[defaults]\nvolume = 1", 1))
     with pytest.raises(ErrorGroup, match="unknown key"):
-        project(write(tmp_path / "wrong", project=PROJECT.replace("[defaults]", "[defaults]\nvolume = 1", 1)))
+        project(root)
 
 
 def test_no_repository_says_so_with_a_hint(tmp_path: Path) -> None:
