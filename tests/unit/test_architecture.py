@@ -21,9 +21,11 @@ ALLOWED = {
     "aws": set(),
     "check": {"settings", "render"},
     "conformance": {"settings", "image"},
-    "plan": {"settings", "render", "image", "aws"},
+    "graph": set(),
+    "cost": set(),
+    "plan": {"settings", "render", "image", "aws", "graph", "cost", "lambdas"},
     "apply": {"settings", "render", "image", "aws", "plan"},
-    "execution": {"settings", "render", "aws", "plan", "apply"},
+    "execution": {"settings", "render", "aws", "plan", "apply", "graph"},
     "local": {"image"},
     "lambdas": set(),
 }

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.execution.graph import draw, nodes
-from pipeline.execution.graph.layout import Layout, Link, layout
-from pipeline.execution.graph.model import condition, machine
+from pipeline.graph import draw, nodes
+from pipeline.graph.layout import Layout, Link, layout
+from pipeline.graph.model import condition, machine
 
 SVG = "{http://www.w3.org/2000/svg}"
 CATCH = [{"ErrorEquals": ["States.ALL"], "Next": "Failed"}]

@@ -6,10 +6,10 @@ import itertools
 from collections.abc import Mapping
 from xml.sax.saxutils import escape
 
-from pipeline.execution.graph import layout as layouts
-from pipeline.execution.graph.colours import COLOURS, PLAIN, Colour
-from pipeline.execution.graph.layout import Layout, Link, Place
-from pipeline.execution.graph.model import Edge, Machine, Node
+from pipeline.graph import layout as layouts
+from pipeline.graph.colours import COLOURS, PLAIN, Colour
+from pipeline.graph.layout import Layout, Link, Place
+from pipeline.graph.model import Edge, Machine, Node
 
 NAME_PX = 7.3
 SMALL_PX = 5.4

@@ -1,33 +1,17 @@
-"""The state machine as a picture; an execution colours its states."""
+"""An execution as a picture: the definition it runs with, its states coloured by how they went."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pipeline.execution.graph.mermaid import mermaid
-from pipeline.execution.graph.model import machine
-from pipeline.execution.graph.svg import svg
+from pipeline.graph import draw, nodes
 
 if TYPE_CHECKING:
     from pipeline.aws import Clients
     from pipeline.settings.model import Settings
 
 __all__ = ["draw", "nodes", "of_execution"]
-
-
-def draw(asl: Mapping[str, Any], form: str, statuses: Mapping[str, str], title: str) -> str:
-    """The definition `asl` as `mermaid` text or `svg`."""
-    return (svg if form == "svg" else mermaid)(machine(asl), statuses, title)
-
-
-def nodes(asl: Mapping[str, Any], statuses: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The states with their type and status, for machines."""
-    return [
-        {"name": node.name, "type": node.type, "detail": node.detail, "status": statuses.get(node.name, "")}
-        for node in machine(asl).walk()
-    ]
 
 
 def of_execution(

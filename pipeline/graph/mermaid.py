@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from pipeline.execution.graph.colours import COLOURS
-from pipeline.execution.graph.model import Machine, Node
+from pipeline.graph.colours import COLOURS
+from pipeline.graph.model import Machine, Node
 
 SHAPES = {
     "Choice": ('{{"', '"}}'),

@@ -1,0 +1,1 @@
+"""What a pipeline costs: prices with their source and date, and a rendered template read for what it uses."""
