@@ -220,6 +220,25 @@ def project_problems(project: dict[str, Any]) -> Iterator[Problem]:
         )
 
 
+def promotion_problems(environments: dict[str, dict[str, Any]]) -> Iterator[tuple[str, Problem]]:
+    """Environments that promote from one that is not there, or in a circle: (environment, problem)."""
+    sources = {name: table.get("promote_from") for name, table in environments.items()}
+    for name, source in sources.items():
+        if not isinstance(source, str):
+            continue
+        if source not in environments:
+            hint = f"known: {', '.join(environments)}"
+            yield name, (("promote_from",), f"{source!r} is not an environment of this file", hint)
+            continue
+        way = [name]
+        while isinstance(source, str) and source not in way:
+            way.append(source)
+            source = sources.get(source)
+        if source == name:
+            circle = " <- ".join([*way, name])
+            yield name, (("promote_from",), f"promotes in a circle: {circle}", "take one of them away")
+
+
 def name_problems(name: str, environment: str) -> Iterator[Problem]:
     """Names that are too long for what is made of them."""
     stack = f"{name}-{environment}"

@@ -122,6 +122,7 @@ def _read(root: Path, name: str, environment: str | None) -> tuple[Settings, dic
     errors += _environment_errors(project_file, pipeline_file, own, known_environments, environment)
 
     merged: dict[str, Merged] = {}
+    tables: dict[str, Merged] = {}
     for each in known_environments:
         overlay = Layer(project_file, ("environments", each))
         base = Layer(pipeline_file, (), frozenset({"environments"}))
@@ -131,8 +132,11 @@ def _read(root: Path, name: str, environment: str | None) -> tuple[Settings, dic
             "pipeline": merge([base, Layer(pipeline_file, ("environments", each))], home=base),
         }
         errors += _content_errors(settings_of, name, each)
+        tables[each] = settings_of["environment"]
         if each == chosen:
             merged = settings_of
+    for each, (key, what, hint) in combinations.promotion_problems({e: t.data for e, t in tables.items()}):
+        errors.append(SettingsError(what, where=tables[each].place(key).where, hint=hint))
     if errors:
         raise ErrorGroup(_once(errors))
     settings = Settings.model_validate(

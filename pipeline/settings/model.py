@@ -110,6 +110,16 @@ class Environment(Model):
     processing: ProcessingInstance = ProcessingInstance()
     endpoint: EndpointCapacity = EndpointCapacity()
     approval: Approval = Approval()
+    promote_from: (
+        Annotated[
+            str,
+            Field(
+                pattern=r"^[a-z][a-z0-9-]{1,30}$",
+                description="environment whose tested models `pipeline promote` brings here",
+            ),
+        ]
+        | None
+    ) = None
     notification: Notification = Notification()
     log_retention_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1827, 3653] = (
         30

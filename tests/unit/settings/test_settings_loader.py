@@ -214,6 +214,22 @@ def test_all_errors_come_at_once_each_with_place_and_what_is_allowed(tmp_path: P
             "both ids or none",
         ),
         ('region = "eu-west-1"', 'region = "eu-west-1"\nbudget_usd_per_month = 5', "set budget_email too"),
+        (
+            'account = "333333333333"',
+            'account = "333333333333"\npromote_from = "stage"',
+            "production.promote_from: 'stage' is not an environment of this file",
+        ),
+        (
+            'account = "333333333333"',
+            'account = "333333333333"\npromote_from = "production"',
+            "promotes in a circle: production <- production",
+        ),
+        (
+            'account = "111111111111"',
+            'account = "111111111111"\npromote_from = "x"\n[environments.x]\naccount = "222222222222"\n'
+            'promote_from = "dev"',
+            "promotes in a circle: dev <- x <- dev",
+        ),
     ],
 )
 def test_an_impossible_environment_is_refused(tmp_path: Path, old: str, new: str, expected: str) -> None:
