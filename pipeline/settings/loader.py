@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from pipeline.errors import ErrorGroup, PipelineError, SettingsError
 from pipeline.settings import combinations, toml_file
 from pipeline.settings.layers import Layer, Merged, dotted, merge
-from pipeline.settings.model import Environment, PipelineSettings, Project, Settings
+from pipeline.settings.model import Environment, GitHub, PipelineSettings, Project, Settings
 from pipeline.settings.problems import unknown, validation_errors
 from pipeline.settings.toml_file import Key, TomlFile
 
 PROJECT_FILE = "pipeline.toml"
 DEFINITIONS = Path("pipeline/definitions")
 SETTINGS_FILE = "settings.toml"
+REPOSITORY_VARIABLE = "PIPELINE_GITHUB_REPOSITORY"
 _PROJECT_TABLES = ("project", "defaults", "environments")
 
 
@@ -62,7 +66,21 @@ def project(root: Path) -> tuple[Project, dict[str, Environment]]:
     if errors:
         raise ErrorGroup(_once(errors))
     found = {each: Environment.model_validate(table.data) for each, table in merged.items()}
-    return Project.model_validate(own.data), found
+    return _with_repository(Project.model_validate(own.data)), found
+
+
+def _with_repository(project: Project) -> Project:
+    """The project, with the repository that the build service names where pipeline.toml names none.
+
+    The local remote does: a clone that has no home on GitHub yet runs its workflows all the same.
+    """
+    name = os.environ.get(REPOSITORY_VARIABLE)
+    if not name or project.github is not None:
+        return project
+    try:
+        return project.model_copy(update={"github": GitHub(repository=name)})
+    except ValidationError as error:
+        raise SettingsError(f"{name!r} is not owner/name", where=f"${REPOSITORY_VARIABLE}") from error
 
 
 def load(root: Path, name: str, environment: str | None = None) -> Settings:
@@ -147,7 +165,7 @@ def _read(root: Path, name: str, environment: str | None) -> tuple[Settings, dic
             **{part: table.data for part, table in merged.items()},
         }
     )
-    return settings, merged
+    return settings.model_copy(update={"project": _with_repository(settings.project)}), merged
 
 
 def _tables(file: TomlFile, name: str) -> list[str]:

@@ -308,3 +308,22 @@ def test_a_settings_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     (root / "pipeline.toml").unlink()
     (root / "pipeline.toml").mkdir()
     assert "pipeline.toml: cannot be read: Is a directory" in errors(root)[0]
+
+
+def test_the_build_service_names_the_repository_where_the_file_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIPELINE_GITHUB_REPOSITORY", "local/shop")
+    root = write(tmp_path)
+    github = load(root, "sales").project.github
+    assert github is not None and github.repository == "local/shop"
+    assert project(root)[0].github == github
+    (root / "pipeline.toml").write_text(
+        PROJECT.replace("[defaults]", '[project.github]\nrepository = "a/b"\n\n[defaults]')
+    )
+    written = load(root, "sales").project.github
+    assert written is not None and written.repository == "a/b", "what is written goes before"
+    (root / "pipeline.toml").write_text(PROJECT)
+    monkeypatch.setenv("PIPELINE_GITHUB_REPOSITORY", "no name")
+    with pytest.raises(SettingsError, match="owner/name"):
+        load(root, "sales")
