@@ -1,12 +1,19 @@
-"""Which commit the working tree is; nothing where there is no repository."""
+"""What git knows of a repository: the commit of the working tree, and any question put to it."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.errors import SettingsError
+
 TIMEOUT_SECONDS = 10
+# A hook has variables that would point git at the repository that it runs for; these a user sets on purpose.
+_KEPT = frozenset(
+    {"GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_SYSTEM", "GIT_EXEC_PATH", "GIT_SSH_COMMAND"}
+)
 
 
 def head(root: Path) -> str:
@@ -25,6 +32,31 @@ def last_change(root: Path, paths: Sequence[str]) -> str:
 def remote(root: Path) -> str:
     """The address of the remote `origin`, as git has it (it may hold a password); empty without one."""
     return _git(root, "remote", "get-url", "origin")
+
+
+def ask(root: Path, *arguments: str, timeout: float = 60) -> tuple[int, str, str]:
+    """Git's exit code, output and errors, stripped; where the answer matters, also when it is no.
+
+    Raises:
+        SettingsError: there is no git, or it does not answer.
+    """
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k in _KEPT}
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+            env={**environment, "LC_ALL": "C"},
+        )
+    except FileNotFoundError as error:
+        raise SettingsError("git is not installed", hint="install git") from error
+    except subprocess.TimeoutExpired as error:
+        raise SettingsError(f"git {arguments[0]} did not answer within {timeout:.0f} s") from error
+    return done.returncode, done.stdout.strip(), done.stderr.strip()
 
 
 def _git(root: Path, *arguments: str) -> str:
