@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from pipeline.settings.hosting_problems import hosting_problems
 from pipeline.settings.toml_file import Key
 
 Problem = tuple[Key, str, str]
@@ -35,6 +36,7 @@ def _number(value: Any) -> float | None:
 
 def environment_problems(environment: dict[str, Any]) -> Iterator[Problem]:
     """Problems inside one environment's merged table."""
+    yield from hosting_problems(environment)
     training = _table(environment, "training")
     if training.get("spot") is True:
         runtime = _number(training.get("max_runtime_seconds", 3600))

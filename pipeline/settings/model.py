@@ -8,14 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-
-class Model(BaseModel):
-    """Frozen; an unknown key is an error; nothing is converted: "3" is not 3, true is not 1, nan is none."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
+from pipeline.settings.base import InstanceType, Model
+from pipeline.settings.hosting import EndpointCapacity, Rollout
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,30}$", description="lower case, digits and hyphens")]
 AccountId = Annotated[str, Field(pattern=r"^\d{12}$", description="12 digits, in quotes")]
@@ -26,9 +22,6 @@ Prefix = Annotated[
         pattern=r"^([A-Za-z0-9!_.*'()-][A-Za-z0-9!_.*'()/-]*/)?$",
         description='"" or a key prefix that ends in /',
     ),
-]
-InstanceType = Annotated[
-    str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$", description="such as ml.m5.large")
 ]
 
 
@@ -50,13 +43,6 @@ class ProcessingInstance(Model):
     instance_count: Annotated[int, Field(ge=1, le=100)] = 1
     volume_gb: Annotated[int, Field(ge=1, le=16384)] = 10
     max_runtime_seconds: Annotated[int, Field(ge=1, le=604800)] = 3600
-
-
-class EndpointCapacity(Model):
-    """What the endpoint runs on."""
-
-    instance_type: InstanceType = "ml.m5.large"
-    instance_count: Annotated[int, Field(ge=1, le=100)] = 1
 
 
 class Approval(Model):
@@ -109,6 +95,7 @@ class Environment(Model):
     training: TrainingInstance = TrainingInstance()
     processing: ProcessingInstance = ProcessingInstance()
     endpoint: EndpointCapacity = EndpointCapacity()
+    rollout: Rollout = Rollout()
     approval: Approval = Approval()
     promote_from: (
         Annotated[
