@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pipeline import __version__
-from pipeline.aws.errors import as_target_error
+from pipeline.aws.errors import as_target_error, told
 from pipeline.errors import TargetError
 
 # Attribute of Clients -> boto3's name. Anything else is a typing mistake and refused.
@@ -130,6 +131,55 @@ class Clients:
             service, region_name=self.target.region, endpoint_url=self.target.endpoint_url, config=config
         )
 
+    def assume(self, role_arn: str, session: str, region: str | None = None) -> Clients:
+        """Clients that act as a role, of this account or another, and renew its credentials as they expire.
+
+        Args:
+            session: stands last in the caller's ARN; STS takes 2 to 64 of `[A-Za-z0-9_+=,.@-]`.
+            region: of the new clients; None: this one's.
+
+        Raises:
+            TargetError: the role is not there, or does not trust this caller (STS tells these apart for
+                nobody).
+        """
+        import boto3
+        import botocore.session
+        from botocore.credentials import RefreshableCredentials
+
+        def fetch() -> dict[str, str]:
+            given = self.sts.assume_role(RoleArn=role_arn, RoleSessionName=session)["Credentials"]
+            return {
+                "access_key": given["AccessKeyId"],
+                "secret_key": given["SecretAccessKey"],
+                "token": given["SessionToken"],
+                "expiry_time": given["Expiration"].isoformat(),
+            }
+
+        target = Target(
+            self.target.name, self.target.endpoint_url, region or self.region, role_arn.split(":")[4]
+        )
+        with told(self.target.name):
+            credentials = RefreshableCredentials.create_from_metadata(fetch(), fetch, "sts-assume-role")
+        core = botocore.session.Session()
+        if self.target.credentials is not None:
+            _ignore_settings(core)
+        core._credentials = credentials
+        return Clients(target, boto3.Session(region_name=target.region, botocore_session=core))
+
+    def http(self, method: str, url: str, headers: Mapping[str, str], body: Any = None) -> Any:
+        """One plain request, such as a registry or a presigned URL takes; the answer's body is a stream.
+
+        Args:
+            body: bytes, or a file to read from with its Content-Length among the headers.
+
+        Returns:
+            `status_code`, `headers`, `raw` (a file of the body as it comes), `content` (all of it), `text`.
+        """
+        from pipeline.aws.http import send
+
+        with told(self.target.name):
+            return send(self._session, method, url, headers, body)
+
 
 def connect(target: Target) -> Clients:
     """Clients of `target`, after one STS call that proves the credentials and their account.
@@ -161,12 +211,7 @@ def _session(target: Target) -> Any:
     if target.credentials is None:
         return boto3.Session(region_name=target.region)
     core = botocore.session.Session()
-    # Explicit credentials want nothing of the user's AWS settings, neither files nor variables: a profile
-    # that is missing, or a mode that does not exist, would fail every command although it is not used.
-    for name, (_, _, default, convert) in list(core.session_var_map.items()):
-        core.session_var_map[name] = (None, None, default, convert)
-    core.set_config_variable("config_file", os.devnull)
-    core.set_config_variable("credentials_file", os.devnull)
+    _ignore_settings(core)
     return boto3.Session(
         aws_access_key_id=target.credentials.access_key_id,
         aws_secret_access_key=target.credentials.secret_access_key,
@@ -174,3 +219,13 @@ def _session(target: Target) -> Any:
         region_name=target.region,
         botocore_session=core,
     )
+
+
+def _ignore_settings(core: Any) -> None:
+    """Explicit credentials want nothing of the user's AWS settings, neither files nor variables: a profile
+    that is missing, or a mode that does not exist, would fail every command although it is not used.
+    """
+    for name, (_, _, default, convert) in list(core.session_var_map.items()):
+        core.session_var_map[name] = (None, None, default, convert)
+    core.set_config_variable("config_file", os.devnull)
+    core.set_config_variable("credentials_file", os.devnull)

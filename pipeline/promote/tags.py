@@ -57,7 +57,8 @@ def resolve(root: Path, name: str, main: str | None = None) -> Tag:
     """
     if not FORM.fullmatch(name):
         raise TagRefused(
-            f"{name!r} is not a release tag: v and a semantic version is, such as v1.2.3", hint=_make("v1.2.3")
+            f"{name!r} is not a release tag: v and a semantic version is, such as v1.2.3",
+            hint=_make("v1.2.3"),
         )
     ref = f"refs/tags/{name}"
     if ask(root, "rev-parse", "--verify", "--quiet", ref)[0]:
@@ -96,7 +97,7 @@ def _main(root: Path, given: str | None) -> str:
     raise TagRefused(
         f"there is no {given}" if given else "there is no main branch: neither origin/main nor main",
         where=str(root),
-        hint="fetch it: git fetch origin main; or name the branch that releases are made from with --main REF",
+        hint="fetch it: git fetch origin main; or name the branch that releases come from with --main REF",
     )
 
 
@@ -110,8 +111,7 @@ def _require_on(root: Path, name: str, commit: str, main: str) -> None:
     hint = (
         "this clone lacks the history: git fetch --unshallow"
         if shallow
-        else f"merge it first, wait until staging has tested it, and tag the commit on {_short(main)}; is this "
-        "clone behind? git fetch"
+        else f"merge it, let it be tested, and tag the commit on {_short(main)}; is this clone behind? git fetch"
     )
     raise TagRefused(f"its commit {commit[:12]} is not on {_short(main)}", where=name, hint=hint)
 
