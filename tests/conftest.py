@@ -31,6 +31,15 @@ COPIED = (
 )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several workers a module stays on one, for its fixtures; all of one engine's modules too."""
+    for item in items:
+        place = item.path.relative_to(REPOSITORY).as_posix()
+        group = "engine" if place.startswith("tests/e2e/containers/") else place
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 def copy_repository(to: Path) -> Path:
     """Copy what a clone would hold of the product (not tests, caches or state) into `to`."""
     ignore = shutil.ignore_patterns("__pycache__", "*.pyc", ".pipeline")
