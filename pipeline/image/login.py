@@ -20,16 +20,23 @@ class Login:
     Args:
         host: the registry that the token opens, `<host>[:<port>]`. On AWS it is the host of the image's
             URI; the API tells it, so nothing here has to know.
+        url: the same with its scheme, for whoever speaks to the registry without docker.
     """
 
     host: str
     username: str
     password: str = field(repr=False)
+    url: str = ""
 
     @property
     def auth_config(self) -> dict[str, str]:
         """As docker's client takes it, with the call."""
         return {"username": self.username, "password": self.password}
+
+    @property
+    def header(self) -> str:
+        """As HTTP takes it: the value of `Authorization`."""
+        return f"Basic {base64.b64encode(f'{self.username}:{self.password}'.encode()).decode()}"
 
 
 def login(clients: Clients) -> Login:
@@ -41,4 +48,5 @@ def login(clients: Clients) -> Login:
     with told(clients.target.name):
         found = clients.ecr.get_authorization_token()["authorizationData"][0]
     username, _, password = base64.b64decode(found["authorizationToken"]).decode().partition(":")
-    return Login(urlsplit(found["proxyEndpoint"]).netloc, username, password)
+    url = str(found["proxyEndpoint"]).rstrip("/")
+    return Login(urlsplit(url).netloc, username, password, url)

@@ -199,9 +199,12 @@ def known_manifest(repository: str, manifest: bytes) -> dict[str, Any] | None:
 
 
 def came_by_api(repository: str, manifest: bytes) -> None:
-    """PutImage has recorded a manifest whose layers are in the registry: it is as good as pushed."""
+    """PutImage has recorded a manifest whose layers are in the registry: it is as good as pushed.
+
+    But the copy of a snapshot stays one: its layer is a folder's source, which no engine could run.
+    """
     image = known_manifest(repository, manifest)
-    if image is not None and not snapshots.place(image["imageDigest"]).is_dir():
+    if image is not None and not snapshots.made_of_folder(image["imageDigest"]):
         snapshots.keep_as(None, "", image["imageDigest"])
         image["pushed"] = True
 

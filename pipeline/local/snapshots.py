@@ -43,6 +43,20 @@ def keep_as(folder: Path | None, tag: str, digest: str) -> None:
     _settle(copy, digest)
 
 
+def made_of_folder(digest: str) -> bool:
+    """Whether the image with this digest is a snapshot and nothing more: it was never built."""
+    folder = place(digest)
+    return folder.is_dir() and _digest(_manifest(folder)[0]) == digest
+
+
+def blob(image: str, digest: str) -> bytes | None:
+    """A layer or the configuration of an image that is a snapshot, made again; None where it is not its."""
+    folder = place(image)
+    if not folder.is_dir():
+        return None
+    return next((part for part in _manifest(folder)[1:] if _digest(part) == digest), None)
+
+
 def take(folder: Path, tag: str) -> bytes | None:
     """Keep `folder` under the digest of a manifest made of it.
 
@@ -52,7 +66,7 @@ def take(folder: Path, tag: str) -> bytes | None:
     copy = _copy(folder, source_part(tag))
     if copy is None:
         return None
-    manifest = _manifest(copy)
+    manifest, _, _ = _manifest(copy)
     _settle(copy, hashlib.sha256(manifest).hexdigest())
     return manifest
 
@@ -82,8 +96,10 @@ def _settle(copy: Path, digest: str) -> None:
     shutil.rmtree(copy, ignore_errors=True)
 
 
-def _manifest(folder: Path) -> bytes:
-    """A Docker v2 schema 2 manifest with one layer: the source, as a tar without times and owners."""
+def _manifest(folder: Path) -> tuple[bytes, bytes, bytes]:
+    """A Docker v2 schema 2 manifest with one layer, the source as a tar without times and owners; that
+    layer; the configuration.
+    """
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for relative, path in context_files(folder).items():
@@ -97,7 +113,7 @@ def _manifest(folder: Path) -> bytes:
                 entry.size = len(content)
                 archive.addfile(entry, io.BytesIO(content))
     layer = buffer.getvalue()
-    layer_digest = "sha256:" + hashlib.sha256(layer).hexdigest()
+    layer_digest = _digest(layer)
     config = _canonical(
         {
             "architecture": "amd64",
@@ -106,15 +122,19 @@ def _manifest(folder: Path) -> bytes:
             "rootfs": {"type": "layers", "diff_ids": [layer_digest]},
         }
     )
-    config_digest = "sha256:" + hashlib.sha256(config).hexdigest()
-    return _canonical(
+    manifest = _canonical(
         {
             "schemaVersion": 2,
             "mediaType": MANIFEST_TYPE,
-            "config": {"mediaType": _CONFIG_TYPE, "size": len(config), "digest": config_digest},
+            "config": {"mediaType": _CONFIG_TYPE, "size": len(config), "digest": _digest(config)},
             "layers": [{"mediaType": _LAYER_TYPE, "size": len(layer), "digest": layer_digest}],
         }
     )
+    return manifest, layer, config
+
+
+def _digest(content: bytes) -> str:
+    return "sha256:" + hashlib.sha256(content).hexdigest()
 
 
 def _canonical(value: dict[str, Any]) -> bytes:

@@ -111,7 +111,7 @@ def _require_on(root: Path, name: str, commit: str, main: str) -> None:
     hint = (
         "this clone lacks the history: git fetch --unshallow"
         if shallow
-        else f"merge it, let it be tested, and tag the commit on {_short(main)}; is this clone behind? git fetch"
+        else f"merge it, let it be tested, tag the commit on {_short(main)}; is this clone behind? git fetch"
     )
     raise TagRefused(f"its commit {commit[:12]} is not on {_short(main)}", where=name, hint=hint)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -140,7 +141,15 @@ class Images:
     async def _put(self, repository: str, request: dict[str, Any]) -> Response | None:
         """A manifest through the API: its layers have to be there. MiniStack keeps the record."""
         manifest = str(request.get("imageManifest", "")).encode()
+        digest, wanted = "sha256:" + hashlib.sha256(manifest).hexdigest(), request.get("imageDigest")
+        if wanted and wanted != digest:
+            message = f"The image digest '{wanted}' does not match the manifest's, '{digest}'"
+            return _error("ImageDigestDoesNotMatchException", message)
         known = ecr.known_manifest(repository, manifest)
+        if known is not None and request.get("imageTag") in known.get("imageTags", []):
+            message = f"Image with digest '{digest}' and tag '{request['imageTag']}' already exists in the "
+            message += f"repository with name '{repository}' in registry with id '{get_account_id()}'"
+            return _error("ImageAlreadyExistsException", message)
         media_type = request.get("imageManifestMediaType") or _media_type(manifest)
         if known is None and not await self.front.put_manifest(_scope(), repository, manifest, media_type):
             return _error("LayersNotFoundException", "a layer of the manifest is not in the repository")

@@ -49,6 +49,9 @@ class Records(Protocol):
     def held_by_another(self, scope: Scope, repository: str, tag: str, digest: str) -> bool:
         """Whether the tag is immutable and means another digest."""
 
+    def blob(self, scope: Scope, repository: str, digest: str) -> bytes | None:
+        """A layer that the backend does not have, because nobody pushed the image. Any thread."""
+
     def prepare(self, repository: str, digest: str, tag: str | None) -> None:
         """Before `add`: what takes time. Any thread."""
 
@@ -119,6 +122,13 @@ class Front:
     async def _blobs(self, call: _Call, scope: Scope, name: str, rest: str) -> None:
         if call.method == "DELETE" and not rest.startswith("uploads/"):
             raise Problem(405, "UNSUPPORTED", "ECR deletes layers by itself; use BatchDeleteImage")
+        if call.method in ("GET", "HEAD") and _DIGEST.match(rest):
+            own = await asyncio.to_thread(self._records.blob, scope, name, rest)
+            if own is not None:
+                headers = {"content-type": "application/octet-stream", "docker-content-digest": rest}
+                length = {"content-length": str(len(own))}
+                await respond(call.send, 200, {**length, **headers}, own if call.method == "GET" else b"")
+                return
         query = dict(call.query)
         if "from" in query:
             query["from"] = f"{_prefix(scope)}{query['from']}"

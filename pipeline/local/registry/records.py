@@ -42,6 +42,14 @@ class EcrRecords:
             for image in self._images(scope, repository)
         )
 
+    def blob(self, scope: Scope, repository: str, digest: str) -> bytes | None:
+        for image in self._images(scope, repository):
+            if not image.get("pushed") and digest in image.get("imageManifest", ""):
+                found = snapshots.blob(image["imageDigest"], digest)
+                if found is not None:
+                    return found
+        return None
+
     def prepare(self, repository: str, digest: str, tag: str | None) -> None:
         folder = snapshots.container_folder(repository, tag or "")
         snapshots.keep_as(folder, tag or "", digest)
