@@ -32,6 +32,7 @@ FUNCTIONS = {
     function.folder: function
     for function in (
         Function("check_data", "Finds new data by date and fixes which objects a run reads", 300, 512),
+        Function("find_reusable", "Finds models and jobs that were made of the same already", 180),
         Function("gate", "Compares metrics of the held-out evaluation with their bounds", 60),
         Function("notify", "Tells Slack; never fails a run", 30),
         Function("request_approval", "Keeps the task token until a human decides", 60),

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from pipeline.render.context import Context, Resource, get, ref, text
-from pipeline.render.model import canonical
-from pipeline.render.tasks import call, tasks
+from pipeline.render.recipes import recipes
 
 # One of the API's runtimes; the handlers use nothing newer than 3.11, with which they are tested.
 RUNTIME = "python3.12"
@@ -53,27 +51,6 @@ def log_group(context: Context, name: str) -> Resource:
     }
 
 
-def recipe(asl: dict[str, Any]) -> str:
-    """Hash of all that decides what a run makes of its data, besides the image: jobs and gate.
-
-    Tags, roles and names of jobs do not: changing them must not train again.
-    """
-    ignored = {"Tags", "RoleArn"}
-    decisive = {}
-    for name, state in tasks(asl):
-        called = call(str(state.get("Resource", "")))
-        parameters = state.get("Parameters", {})
-        if called and called.pattern == "sync":
-            decisive[name] = {
-                key: value
-                for key, value in parameters.items()
-                if key not in ignored and not key.removesuffix(".$").endswith("JobName")
-            }
-        elif "rules" in parameters.get("Payload", {}):
-            decisive[name] = parameters["Payload"]["rules"]
-    return hashlib.sha256(canonical(decisive).encode()).hexdigest()
-
-
 def _check_data(context: Context) -> dict[str, Any]:
     settings, data = context.settings, context.settings.pipeline.data
     channels = {
@@ -90,10 +67,18 @@ def _check_data(context: Context) -> dict[str, Any]:
         "SUFFIX": data.suffix,
         "WINDOW_DAYS": str(data.window_days),
         "WATERMARK_PARAMETER": context.names.watermark,
-        "RECIPE": recipe(context.asl),
+        "FINGERPRINTS": text(recipes(context.asl)),
         "IMAGE_URI": ref("ImageUri"),
         "ARTIFACT_BUCKET": settings.artifact_bucket,
         "TIMEZONE": settings.pipeline.schedule.timezone,
+    }
+
+
+def _find_reusable(context: Context) -> dict[str, Any]:
+    return {
+        **_stack(context),
+        "ARTIFACT_BUCKET": context.settings.artifact_bucket,
+        "IMAGE_URI": ref("ImageUri"),
     }
 
 
@@ -121,6 +106,7 @@ def _collect_superseded(context: Context) -> dict[str, Any]:
 
 _ENVIRONMENT = {
     "check_data": _check_data,
+    "find_reusable": _find_reusable,
     "gate": _stack,
     "notify": _notify,
     "request_approval": _request_approval,

@@ -203,6 +203,29 @@ def _gate(context: Context) -> list[Statement]:
     ]
 
 
+def _find_reusable(context: Context) -> list[Statement]:
+    names, sagemaker = context.names, "sagemaker"
+    models = f"{context.settings.pipeline.data.prefix}output-model/*"
+    reports = f"{names.runs_prefix}/*"
+    jobs = [names.arn(sagemaker, f"{kind}/{names.stack}-*") for kind in ("training-job", "processing-job")]
+    container = context.settings.pipeline.container
+    return [
+        allow(
+            ["sagemaker:DescribeModelPackage", "sagemaker:ListModelPackages"],
+            names.arn(sagemaker, f"model-package/{names.stack}/*"),
+        ),
+        # Listing knows no resources.
+        allow(["sagemaker:ListProcessingJobs", "sagemaker:ListTrainingJobs"], "*"),
+        allow("sagemaker:ListTags", jobs),
+        allow("sagemaker:DescribeTrainingJob", jobs[0]),
+        allow("sagemaker:DescribeProcessingJob", jobs[1]),
+        allow("s3:GetObject", [names.bucket_arn(names.artifact_bucket, key) for key in (models, reports)]),
+        # Without it an object that is gone reads as access denied.
+        _list(context, names.artifact_bucket, [models, reports]),
+        allow("ecr:DescribeImages", names.arn("ecr", f"repository/{names.project}/{container}")),
+    ]
+
+
 def _notify(context: Context) -> list[Statement]:
     secret = context.settings.environment.notification.slack_secret
     if not (secret and context.settings.environment.notification.enabled):
@@ -237,6 +260,7 @@ def _collect_superseded(context: Context) -> list[Statement]:
 
 _FUNCTIONS = {
     "check_data": _check_data,
+    "find_reusable": _find_reusable,
     "gate": _gate,
     "notify": _notify,
     "request_approval": _request_approval,

@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from pipeline.steps.approval import Approve
     from pipeline.steps.check_data import CheckData
     from pipeline.steps.deploy import Deploy
+    from pipeline.steps.entrance import Entrance
     from pipeline.steps.evaluate import Evaluate
     from pipeline.steps.gate import Gate
     from pipeline.steps.notify import tell
     from pipeline.steps.pipeline import Pipeline
     from pipeline.steps.register import Register
+    from pipeline.steps.reuse import Reuse
     from pipeline.steps.train import Train
     from pipeline.steps.view import Settings
 
@@ -27,10 +29,12 @@ __all__ = [
     "Approve",
     "CheckData",
     "Deploy",
+    "Entrance",
     "Evaluate",
     "Gate",
     "Pipeline",
     "Register",
+    "Reuse",
     "Settings",
     "Train",
     "tell",
@@ -40,10 +44,12 @@ _HOME = {
     "Approve": "approval",
     "CheckData": "check_data",
     "Deploy": "deploy",
+    "Entrance": "entrance",
     "Evaluate": "evaluate",
     "Gate": "gate",
     "Pipeline": "pipeline",
     "Register": "register",
+    "Reuse": "reuse",
     "Settings": "view",
     "Train": "train",
     "tell": "notify",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import DefinitionError
 from pipeline.functions import FUNCTIONS
@@ -11,12 +12,43 @@ from pipeline.steps import retry
 from pipeline.steps.sdk import Catch, Chain, Choice, ChoiceRule, LambdaStep, Pass, Task, integration_arn
 from pipeline.steps.view import Settings
 
+if TYPE_CHECKING:
+    from pipeline.steps.route import Route
+
 IMAGE = "${ImageUri}"
-APPLIED_SHA = "${GitSha}"  # the commit of the last apply; a run may be given its own
+# Who starts a run may say of which commit; else it is the one that was applied.
+APPLIED = {"GIT_SHA": "${GitSha}"}
 # Overwritten before the request is rendered; the SDK's constructors insist on a value.
 UNUSED = "s3://unused"
 # An API call that only starts or reads something answers within seconds; this is for its worst day.
 CALL_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Job:
+    """How a block's SageMaker job is found again, and what its result is called.
+
+    Args:
+        fingerprint: the job's tag `fingerprint` is `$.run.fingerprints.<this>`.
+        result: the block's result is at `$.<this>`; `$.reuse.<this>` says whether the block was skipped.
+        kind: `training` or `processing`, for which the function find_reusable knows what the result is.
+        model: for processing: the result of the block whose artifact the job must have read.
+        output: for processing: the name of the output that holds the report.
+    """
+
+    fingerprint: str
+    result: str
+    kind: str
+    model: str = ""
+    output: str = ""
+
+    def as_payload(self) -> dict[str, str]:
+        return asdict(self)
+
+    def tags(self, settings: Settings) -> list[dict[str, Any]]:
+        """The pipeline's tags, and the one by which the job is found."""
+        own = {"Key": "fingerprint", "Value.$": f"$.run.fingerprints.{self.fingerprint}"}
+        return [*(tag for tag in tags(settings) if tag["Key"].lower() != "fingerprint"), own]
 
 
 class Block(Chain):
@@ -27,10 +59,15 @@ class Block(Chain):
 
     # Seconds it may spend in Wait states, which no task's timeout counts.
     wait_seconds = 0
+    # The job it runs, if that may be reused.
+    job: Job | None = None
 
     def __init__(self, settings: Settings, steps: list[Any]) -> None:
         super().__init__(steps)
         self.settings = settings
+
+    def connect(self, route: Route) -> None:
+        """Lead to other blocks than the next one; called when all are known."""
 
 
 class JoinsFailure(Pass):

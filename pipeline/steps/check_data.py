@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from pipeline.steps.block import APPLIED_SHA, Block, invoke
+from pipeline.steps.block import APPLIED, Block, invoke
 from pipeline.steps.notify import tell
-from pipeline.steps.sdk import Chain, ChoiceRule, Gateway, Pass, Succeed
+from pipeline.steps.sdk import Chain, ChoiceRule, Gateway, Succeed
 from pipeline.steps.view import Settings
 
 
 class CheckData(Block):
-    """The first block: from here on `$.run` holds the run's id, date, data version and channels."""
+    """From here on `$.run` holds the run's id, date, data version, channels and fingerprints.
+
+    `$.input.given` is what whoever started the run said of it: GIT_SHA, PULL_REQUEST and RUN_URL.
+    """
 
     def __init__(self, settings: Settings) -> None:
         check = invoke(
@@ -18,11 +21,12 @@ class CheckData(Block):
             "check_data",
             {
                 "input.$": "$$.Execution.Input",
+                "defaults": APPLIED,
                 "start_time.$": "$$.Execution.StartTime",
                 "execution_arn.$": "$$.Execution.Id",
             },
             comment="Which day's data is it, and was it trained on already?",
-        ).select({"run.$": "$.Payload", "defaults": {"GIT_SHA": APPLIED_SHA}})
+        ).select({"run.$": "$.Payload.run", "input.$": "$.Payload.input"})
         nothing = Chain(
             [
                 tell(
@@ -41,11 +45,5 @@ class CheckData(Block):
             "started",
             {"date.$": "$.run.date", "data_version.$": "$.run.data_version", "reason.$": "$.run.reason"},
         )
-        keep = Pass(
-            "KeepInput",
-            comment="Who starts a run may say of which commit; else it is the one that was applied.",
-            parameters={"given.$": "States.JsonMerge($.defaults, $$.Execution.Input, false)"},
-            result_path="$.input",
-        )
         gateway = Gateway("IsThereNewData", is_new, otherwise=nothing)
-        super().__init__(settings, [check, gateway, keep, started])
+        super().__init__(settings, [check, gateway, started])

@@ -6,7 +6,7 @@
         failed                    -> DeleteFailedEndpoint -> describe again
         somebody else is changing it -> wait, describe again
     -> watch every status until InService -> does it run OUR config? -> SmokeTest
-    -> CommitWatermark -> CollectSuperseded
+    -> CommitWatermark (if there is one) -> CollectSuperseded
 
 UpdateEndpoint keeps the old instances serving until the new ones are healthy. If SageMaker rolls back, the
 endpoint says InService again, with the old config: hence the comparison. If the smoke test fails, the
@@ -25,7 +25,6 @@ from typing import Any
 from pipeline.steps import retry, smoke
 from pipeline.steps.block import (
     CALL_SECONDS,
-    IMAGE,
     Block,
     Unheeded,
     call,
@@ -37,15 +36,15 @@ from pipeline.steps.block import (
 from pipeline.steps.endpoint import OPTIMISED, WAIT_SECONDS, endpoint_step, finding, watching
 from pipeline.steps.intrinsics import fmt
 from pipeline.steps.notify import tell
-from pipeline.steps.sdk import EndpointConfigStep, Pass, Task
-from pipeline.steps.train import Train
+from pipeline.steps.register import PACKAGE_ARN
+from pipeline.steps.sdk import Choice, ChoiceRule, EndpointConfigStep, Pass, Task
 from pipeline.steps.view import Settings
 
 VARIANT = "AllTraffic"
 
 
 class Deploy(Block):
-    """Creates or updates the pipeline's endpoint with the model; see the module's text.
+    """Creates or updates the pipeline's endpoint with the version at `$.package`; see the module's text.
 
     Args:
         network_isolation: the serving container gets no network besides its requests.
@@ -57,7 +56,6 @@ class Deploy(Block):
     def __init__(
         self,
         settings: Settings,
-        model: Train,
         *,
         network_isolation: bool = True,
         vpc_config: dict[str, list[str]] | None = None,
@@ -69,7 +67,7 @@ class Deploy(Block):
         create = endpoint_step("CreateEndpoint", name, config_name, {"Tags": tags(settings)}, update=False)
         create.next(watch)
         find = finding(name, create, update, watch)
-        create_model = _model(settings, model, config_name, network_isolation, vpc_config)
+        create_model = _model(settings, config_name, network_isolation, vpc_config)
         config = _config(settings, config_name)
         requested = Pass(
             "NameRequestedConfig",
@@ -79,19 +77,16 @@ class Deploy(Block):
         begin = Pass("BeginDeployment", parameters={"change": "none", "polls": 0}, result_path="$.deployment")
         forgive(create_model, OPTIMISED, {"Cannot create already existing model": config})
         forgive(config, OPTIMISED, {"Cannot create already existing endpoint configuration": requested})
-        finish = [
-            smoke.test(settings, name),
-            _commit(settings),
-            _collect(settings, name, config_name),
-            _told(settings, name),
-        ]
+        commit, collect = _commit(settings), _collect(settings, name, config_name)
+        marked = Choice("IsDataDoneWith", comment="Promotion and rollback may deploy without a watermark.")
+        marked.add_choice(ChoiceRule.IsPresent(variable="$.run.watermark", value=False), collect)
+        finish = [smoke.test(settings, name), marked, commit, collect, _told(settings, name)]
         prepare = [create_model, config, requested, begin]
         super().__init__(settings, [*prepare, *find, update, watch, *healthy, *finish])
 
 
 def _model(
     settings: Settings,
-    model: Train,
     name: str,
     network_isolation: bool,
     vpc_config: dict[str, list[str]] | None,
@@ -99,7 +94,8 @@ def _model(
     # Not the SDK's ModelStep: it drops VPC and isolation, and nothing it adds is of use.
     parameters: dict[str, Any] = {
         "ModelName.$": name,
-        "PrimaryContainer": {"Image": IMAGE, "ModelDataUrl.$": model.artifacts},
+        # The registered version decides image and artifact; only an Approved one can be deployed.
+        "PrimaryContainer": {"ModelPackageName.$": PACKAGE_ARN},
         "ExecutionRoleArn": "${ModelRoleArn}",
         "EnableNetworkIsolation": network_isolation,
         "Tags": tags(settings),

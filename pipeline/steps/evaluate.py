@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.steps import capacity, retry
-from pipeline.steps.block import IMAGE, UNUSED, Block, tags
+from pipeline.steps.block import IMAGE, UNUSED, Block, Job
 from pipeline.steps.intrinsics import fmt
 from pipeline.steps.sdk import ProcessingInput, ProcessingOutput, ProcessingStep, Processor, offline_session
 from pipeline.steps.train import OVERHEAD_SECONDS, Train, as_text, found
@@ -18,11 +18,16 @@ class Evaluate(Block):
     """Runs the image's `evaluate` on the channels whose use is `evaluate`.
 
     Inputs are `/opt/ml/processing/model` and `/opt/ml/processing/<channel>`; what the program writes to
-    `/opt/ml/processing/evaluation/evaluation.json` is the report, at the path `Evaluate.report`.
+    `/opt/ml/processing/evaluation/evaluation.json` is the report; where it is says `$.evaluation.report`, and
+    from when on it counts as of this evaluation `$.evaluation.not_before`.
     """
 
     wait_seconds = capacity.wait_seconds()
-    report = fmt("{}/evaluation/evaluation.json", "$.run.output_prefix")
+    job = Job(
+        fingerprint="evaluate", result="evaluation", kind="processing", model="training", output="evaluation"
+    )
+    report = "$.evaluation.report"
+    not_before = "$.evaluation.not_before"
 
     def __init__(
         self,
@@ -75,13 +80,15 @@ class Evaluate(Block):
                     "EnableNetworkIsolation": network_isolation,
                     "EnableInterContainerTrafficEncryption": instance.instance_count > 1,
                 },
-                "Tags": tags(settings),
+                "Tags": self.job.tags(settings),
             },
             drop=("ProcessingJobName",),
         ).select(
             {
                 "ProcessingJobName.$": "$.ProcessingJobName",
                 "ProcessingJobArn.$": "$.ProcessingJobArn",
+                "report.$": fmt("{}/evaluation.json", "$.ProcessingOutputConfig.Outputs[0].S3Output.S3Uri"),
+                "not_before.$": "$$.Execution.StartTime",
             }
         )
         super().__init__(settings, [capacity.patient(step), step])

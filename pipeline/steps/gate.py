@@ -26,9 +26,9 @@ class Gate(Block):
             {
                 "evaluation_uri.$": report.report,
                 "rules": [_rule(rule) for rule in settings.pipeline.gate],
-                "not_before.$": "$$.Execution.StartTime",
+                "not_before.$": report.not_before,
             },
-            comment="Only the report of this very run counts.",
+            comment="Only the report of this very evaluation counts.",
             result_path="$.gate",
         ).select(
             {

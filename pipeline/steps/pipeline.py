@@ -9,6 +9,8 @@ from stepfunctions import steps
 from pipeline.steps import retry
 from pipeline.steps.block import Block, JoinsFailure
 from pipeline.steps.notify import tell
+from pipeline.steps.reuse import Reuse
+from pipeline.steps.route import Route
 from pipeline.steps.sdk import Catch, Chain, Choice, ChoiceRule, Fail, Graph, Pass, State, Succeed
 from pipeline.steps.view import Settings
 
@@ -25,7 +27,7 @@ class Pipeline(Chain):
     """
 
     def __init__(self, settings: Settings, steps: list[Any]) -> None:
-        super().__init__([*steps, Succeed("Succeeded")])
+        super().__init__(_connected([*steps, Succeed("Succeeded")]))
         self.comment = f"{settings.pipeline.description or settings.name} ({settings.environment_name})"
         entry = _failure_path(settings)
         safe = {id(state) for state in reachable(entry)}
@@ -42,6 +44,28 @@ class Pipeline(Chain):
     def graph(self) -> Graph:
         """The state machine as the SDK has it."""
         return Graph(self, comment=self.comment, timeout_seconds=self.timeout_seconds)
+
+
+def _connected(steps: list[Any]) -> list[Any]:
+    """The steps with the ways between blocks that are not next to each other."""
+    gateways = {
+        id(block): (block, reuse.gateway(block))
+        for reuse in steps
+        if isinstance(reuse, Reuse)
+        for block in reuse.blocks
+    }
+    woven: list[Any] = []
+    for step in steps:
+        if id(step) in gateways:
+            woven.append(gateways[id(step)][1])
+        woven.append(step)
+    route = Route(woven)
+    for block, gateway in gateways.values():
+        Reuse.connect_gateway(gateway, block, route.after(block))
+    for step in steps:
+        if isinstance(step, Block):
+            step.connect(route)
+    return woven
 
 
 def reachable(start: Any) -> list[State]:

@@ -72,12 +72,18 @@ def create_package(
             "ModelQuality": {"Statistics": {"ContentType": "application/json", "S3Uri.$": report.report}}
         },
         "CustomerMetadataProperties": {
-            "git_sha.$": "$.input.given.GIT_SHA",
+            "git_sha.$": "$.run.provenance.git_sha",
+            "pull_request.$": "$.run.provenance.pull_request",
+            "run_url.$": "$.run.provenance.run_url",
             "image": IMAGE,
             "data_version.$": "$.run.data_version",
             "data_date.$": "$.run.date",
             "fingerprint.$": "$.run.fingerprint",
+            "train_fingerprint.$": f"$.run.fingerprints.{model.job.fingerprint}",
+            "evaluate_fingerprint.$": f"$.run.fingerprints.{report.job.fingerprint}",
+            "model_fingerprint.$": "$.run.fingerprints.model",
             "training_job.$": model.job_name,
+            "evaluation_uri.$": report.report,
             "execution.$": "$$.Execution.Id",
         },
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.steps import capacity, retry
-from pipeline.steps.block import IMAGE, UNUSED, Block, tags
+from pipeline.steps.block import IMAGE, UNUSED, Block, Job
 from pipeline.steps.intrinsics import fmt
 from pipeline.steps.notify import tell
 from pipeline.steps.sdk import Estimator, TrainingInput, TrainingStep, offline_session
@@ -30,6 +30,7 @@ class Train(Block):
     """
 
     wait_seconds = capacity.wait_seconds()
+    job = Job(fingerprint="train", result="training", kind="training")
     artifacts = "$.training.ModelArtifacts.S3ModelArtifacts"
     job_name = "$.training.TrainingJobName"
 
@@ -114,7 +115,7 @@ def _request(
         "EnableNetworkIsolation": network_isolation,
         "EnableInterContainerTrafficEncryption": settings.environment.training.instance_count > 1,
         "RetryStrategy": {"MaximumRetryAttempts": INTERNAL_RETRIES},
-        "Tags": tags(settings),
+        "Tags": Train.job.tags(settings),
     }
     if settings.environment.training.spot:
         prefix = f"s3://{settings.artifact_bucket}/{stack}/checkpoints/{{}}"

@@ -57,6 +57,12 @@ def _of_task(subject: Subject, task: State) -> Iterator[Need]:
             yield Need("ecr:GetAuthorizationToken", "*", f"{task.name} pulls its image", task.path)
             for action in _PULL:
                 yield Need(action, _repository(subject, value), f"{task.name} pulls its image", task.path)
+        elif path.endswith(".ModelPackageName"):
+            # Image and artifact are what the version says.
+            for action in ("ecr:GetAuthorizationToken", *_PULL):
+                yield Need(action, "*", f"{task.name} pulls the image of a model version", task.path)
+            for action in ("s3:GetObject", "s3:ListBucket"):
+                yield Need(action, "*", f"{task.name} reads the artifact of a model version", task.path)
         elif path.endswith(_READS):
             yield Need("s3:GetObject", _objects(value), f"{task.name} reads {path}", task.path)
             yield Need("s3:ListBucket", _bucket(value), f"{task.name} reads {path}", task.path)

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from pipeline.steps import Approve, CheckData, Deploy, Evaluate, Gate, Pipeline, Register, Settings, Train
+from pipeline.steps import (
+    Approve,
+    CheckData,
+    Deploy,
+    Entrance,
+    Evaluate,
+    Gate,
+    Pipeline,
+    Register,
+    Reuse,
+    Settings,
+    Train,
+)
 
 
 def define(settings: Settings) -> Pipeline:
@@ -12,12 +24,14 @@ def define(settings: Settings) -> Pipeline:
     return Pipeline(
         settings,
         [
+            Entrance(settings),
             CheckData(settings),
+            Reuse(settings, train, evaluate),
             train,
             evaluate,
             Gate(settings, train, evaluate),
             Register(settings, train, evaluate),
             Approve(settings),
-            Deploy(settings, train),
+            Deploy(settings),
         ],
     )

@@ -1,7 +1,8 @@
 """Finds the training data of a date, and says whether there is anything new to train on.
 
-Event: {"input": execution input, "start_time": ISO time, "execution_arn": ARN}. The data date is the day
-before the given date. Environment: see `Config`. Dates are days in TIMEZONE (default UTC).
+Event: {"input": execution input, "defaults": {"GIT_SHA"}, "start_time": ISO time, "execution_arn": ARN}. The
+data date is the day before the given date. Environment: see `Config`. Dates are days in TIMEZONE (default
+UTC).
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Config:
     suffix: str
     window_days: int
     watermark_parameter: str
-    recipe: str
+    recipes: Mapping[str, Any]
     image_uri: str
     zone: tzinfo
 
@@ -66,7 +67,7 @@ class Config:
             suffix=environ.get("SUFFIX", ""),
             window_days=days,
             watermark_parameter=environ["WATERMARK_PARAMETER"],
-            recipe=environ["RECIPE"],
+            recipes=json.loads(environ["FINGERPRINTS"]),
             image_uri=environ["IMAGE_URI"],
             zone=zone,
         )
@@ -132,9 +133,56 @@ def data_version(items: Iterable[Item]) -> str:
     return digest.hexdigest()
 
 
-def fingerprint(version: str, recipe: str, image_uri: str) -> str:
-    """What a model is made of: data, settings with code, image."""
-    return hashlib.sha256("\n".join((version, recipe, image_uri)).encode()).hexdigest()
+def fingerprints(
+    recipes: Mapping[str, Any], items: Mapping[str, Iterable[Item]], image_uri: str
+) -> dict[str, str]:
+    """What each step makes, what the model is, and the whole: of data, parameters with code, image.
+
+    The image counts by its digest: the same image has another address in another account.
+
+    Args:
+        recipes: {"steps": [{"name", "recipe", "channels", "after", "image"}], "gate", "serving"}, each step
+            after those it builds on (pipeline/render/recipes.py).
+        items: the objects of each channel.
+
+    Returns:
+        One for each step, `model`, and `all`, which serving counts in, too.
+    """
+    digest = image_uri.rpartition("@")[2]
+    found: dict[str, str] = {}
+    for step in recipes["steps"]:
+        found[step["name"]] = _hash(
+            data_version(item for channel in step["channels"] for item in items[channel]),
+            step["recipe"],
+            digest if step["image"] else "",
+            *(found[earlier] for earlier in step["after"]),
+        )
+    model = _hash(recipes["gate"], *(found[name] for name in sorted(found)))
+    version = data_version(item for channel in items.values() for item in channel)
+    return {**found, "model": model, "all": _hash(version, model, recipes["serving"], digest)}
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def said(given: Mapping[str, Any], defaults: Mapping[str, str]) -> dict[str, str]:
+    """Where the run comes from: commit, pull request, page of the run; "" for what nobody said.
+
+    Raises ValueError for what is no text.
+    """
+    found = {}
+    for name in ("GIT_SHA", "PULL_REQUEST", "RUN_URL"):
+        value = given.get(name, defaults.get(name, ""))
+        if not isinstance(value, str):
+            raise ValueError(f"{name} must be a string, not {json.dumps(value)}")
+        found[name] = value
+    return found
+
+
+def registrable(text: str) -> str:
+    """A text as the model registry takes it: its alphabet, 256 characters, and never empty."""
+    return re.sub(r"[^\w .:/=+@-]", "_", text)[:256] or "none"
 
 
 def run_id(day: date, execution_arn: str, version: str) -> str:
@@ -240,7 +288,10 @@ def channel_input(
 
 
 def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
-    """What to train on, at $.run. Raises ValueError for an input without sense, ClientError from AWS."""
+    """What to train on, at $.run, and who wants it, at $.input.given.
+
+    Raises ValueError for an input without sense, ClientError from AWS.
+    """
     given = event.get("input") or {}
     if not isinstance(given, dict):
         raise ValueError(f"the execution's input must be an object, not {json.dumps(given)}")
@@ -256,8 +307,11 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         }
         for channel in config.channels
     }
-    version = data_version(item for by_day in days.values() for items in by_day.values() for item in items)
-    print_ = fingerprint(version, config.recipe, config.image_uri)
+    where_from = said(given, event.get("defaults") or {})
+    items = {name: [item for day in by_day.values() for item in day] for name, by_day in days.items()}
+    version = data_version(item for channel in items.values() for item in channel)
+    prints = fingerprints(config.recipes, items, config.image_uri)
+    print_ = prints["all"]
     run = run_id(last, event["execution_arn"], version)
 
     reason = absent(days, last)
@@ -273,6 +327,8 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         "run_id": run,
         "data_version": version,
         "fingerprint": print_,
+        "fingerprints": {name: value for name, value in prints.items() if name != "all"},
+        "provenance": {name.lower(): registrable(value) for name, value in where_from.items()},
         "execution_name": event["execution_arn"].rpartition(":")[2],
         # Manifests are written only for a run that will read them.
         "channels": {c.name: channel_input(config, c, days[c.name], run) for c in config.channels}
@@ -282,4 +338,4 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         "watermark": json.dumps({"date": last.isoformat(), "data_version": version, "fingerprint": print_}),
     }
     log("checked", **{name: result[name] for name in ("new", "reason", "date", "run_id", "channels")})
-    return result
+    return {"run": result, "input": {"given": where_from}}

@@ -1,0 +1,1 @@
+"""Finds models and jobs that were made of the same already."""

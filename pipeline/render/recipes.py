@@ -1,0 +1,159 @@
+"""What of a state machine decides what a run makes: hashes of it for each step, the gate and the serving.
+
+A job whose tag `fingerprint` is `$.run.fingerprints.<step>` is a step: it may be found again by that tag.
+Jobs without the tag count into every step, since anything may depend on what they leave. The function
+check_data adds the data and the image.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any
+
+from pipeline.errors import DefinitionError
+from pipeline.render.model import canonical
+from pipeline.render.tasks import call, tasks
+
+_STEP = re.compile(r"\$\.run\.fingerprints\.(\w+)")
+_CHANNEL = re.compile(r"\$\.run\.channels\['([^']+)'\]")
+# Of jobs: names, addresses, rights, and what decides how fast or how safely the same is made.
+_NOT_DECISIVE = {
+    "CheckpointConfig",
+    "DebugHookConfig",
+    "EnableInterContainerTrafficEncryption",
+    "EnableManagedSpotTraining",
+    "EnableNetworkIsolation",
+    "ExperimentConfig",
+    "NetworkConfig",
+    "OutputDataConfig",
+    "ProcessingOutputConfig",
+    "ProfilerConfig",
+    "ProfilerRuleConfigurations",
+    "RetryStrategy",
+    "RoleArn",
+    "StoppingCondition",
+    "Tags",
+    "TensorBoardOutputConfig",
+    "VpcConfig",
+}
+# The image counts by its digest; what is read out of the log changes nothing in the model.
+_NOT_OF_THE_PROGRAM = {"TrainingImage", "ImageUri", "MetricDefinitions", "EnableSageMakerMetricsTimeSeries"}
+
+
+def recipes(asl: dict[str, Any]) -> dict[str, Any]:
+    """`{"steps": [{"name", "recipe", "channels", "after", "image"}], "gate": hash, "serving": hash}`.
+
+    Each step stands after those it builds on.
+
+    Raises:
+        DefinitionError: two jobs have the same fingerprint, or build on each other in a circle.
+    """
+    steps: dict[str, dict[str, Any]] = {}
+    results: dict[str, str] = {}
+    loose: dict[str, Any] = {}
+    rules: dict[str, Any] = {}
+    serving: dict[str, Any] = {}
+    for name, state in tasks(asl):
+        called = call(str(state.get("Resource", "")))
+        parameters = state.get("Parameters", {})
+        if called and called.pattern == "sync":
+            tagged = _tagged(parameters)
+            step = _STEP.fullmatch(tagged)
+            if step is None:
+                # One tagged otherwise makes nothing that the model is made of: the champion's evaluation.
+                loose |= {} if tagged else {name: _decisive(parameters)}
+                continue
+            if step[1] in steps:
+                raise DefinitionError(f"two jobs have the fingerprint {step[1]!r}, the second is {name}")
+            steps[step[1]] = parameters
+            results[step[1]] = str(state.get("ResultPath", "$"))
+        elif called and called.service == "sagemaker" and called.operation in _SERVING:
+            serving[name] = {k: v for k, v in parameters.items() if not _is_address(k)}
+        elif "rules" in parameters.get("Payload", {}):
+            rules[name] = parameters["Payload"]["rules"]
+    return {
+        "steps": _ordered([_step(n, p, results, loose) for n, p in sorted(steps.items())]),
+        "gate": _hash([rules, loose]),
+        "serving": _hash(serving),
+    }
+
+
+_SERVING = {"CreateModel", "CreateEndpointConfig"}
+
+
+def _tagged(parameters: dict[str, Any]) -> str:
+    """The path in a job's tag `fingerprint`; "" without one."""
+    tags = parameters.get("Tags")
+    if not isinstance(tags, list):
+        return ""
+    own = (tag for tag in tags if isinstance(tag, dict) and tag.get("Key") == "fingerprint")
+    return next((str(tag.get("Value.$") or tag.get("Value") or "") for tag in own), "")
+
+
+def _step(
+    name: str, parameters: dict[str, Any], results: dict[str, str], loose: dict[str, Any]
+) -> dict[str, Any]:
+    decisive = _decisive(parameters)
+    text = canonical(decisive)
+    return {
+        "name": name,
+        "recipe": _hash([decisive, loose]),
+        "channels": sorted(set(_CHANNEL.findall(text))),
+        "after": sorted(
+            other
+            for other, path in results.items()
+            if other != name and re.search(re.escape(path) + r"(?!\w)", text)
+        ),
+        "image": "${ImageUri}" in canonical(parameters),
+    }
+
+
+def _decisive(parameters: dict[str, Any]) -> dict[str, Any]:
+    """A job's request without what changes nothing in its result; of its machines, how many there are."""
+    found: dict[str, Any] = {}
+    for key, value in parameters.items():
+        plain = key.removesuffix(".$")
+        if plain in _NOT_DECISIVE or _is_address(key):
+            continue
+        if plain in ("ResourceConfig", "ProcessingResources"):
+            found["instances"] = _counts(value)
+        elif plain in ("AlgorithmSpecification", "AppSpecification") and isinstance(value, dict):
+            found[plain] = {k: v for k, v in value.items() if k not in _NOT_OF_THE_PROGRAM}
+        else:
+            found[key] = value
+    return found
+
+
+def _is_address(key: str) -> bool:
+    plain = key.removesuffix(".$")
+    return plain in ("Tags", "ExecutionRoleArn", "RoleArn") or plain.endswith(
+        ("JobName", "ModelName", "ConfigName")
+    )
+
+
+def _counts(resources: Any) -> list[int]:
+    """Instance counts, at whatever depth; a program on two machines need not give what it gives on one."""
+    if isinstance(resources, dict):
+        own = [resources["InstanceCount"]] if "InstanceCount" in resources else []
+        return own + [count for value in resources.values() for count in _counts(value)]
+    return [count for value in resources for count in _counts(value)] if isinstance(resources, list) else []
+
+
+def _ordered(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    done: list[dict[str, Any]] = []
+    left = list(steps)
+    while left:
+        known = {step["name"] for step in done}
+        ready = next((step for step in left if known.issuperset(step["after"])), None)
+        if ready is None:
+            raise DefinitionError(
+                f"jobs build on each other in a circle: {', '.join(step['name'] for step in left)}"
+            )
+        left.remove(ready)
+        done.append(ready)
+    return done
+
+
+def _hash(data: Any) -> str:
+    return hashlib.sha256(canonical(data).encode()).hexdigest()
