@@ -13,7 +13,7 @@ from pipeline.aws.errors import code, message
 from pipeline.aws.pace import Pace
 from pipeline.errors import ApplyError
 from pipeline.plan.model import StackAction, sha256
-from pipeline.plan.planner import MAX_TEMPLATE_BODY, template_upload
+from pipeline.plan.planner import MAX_TEMPLATE_BODY, base, template_upload
 
 if TYPE_CHECKING:
     from pipeline.aws import Clients
@@ -66,6 +66,8 @@ def carry_out(
     if change_set is None:
         _forget(clients, action.stack_name, name)
         return False
+    if kind == "UPDATE":
+        _require_unmoved(clients, action, name)
     _sweep(clients, action.stack_name, name)
     seen = newest_event(clients, change_set["StackId"])
     try:
@@ -80,6 +82,16 @@ def carry_out(
         raise
     follow(clients, change_set["StackId"], action.stack_name, seen, say)
     return True
+
+
+def _require_unmoved(clients: Clients, action: StackAction, name: str) -> None:
+    """The change set must start from the state that was planned from.
+
+    From here on CloudFormation watches: a change set is obsolete once the stack is changed by another.
+    """
+    if base(stacks.read(clients, action.stack_name)) != action.base:
+        _forget(clients, action.stack_name, name)
+        raise BusyError("the stack is not what it was when this was planned")
 
 
 def settled(clients: Clients, name: str, say: Say) -> None:

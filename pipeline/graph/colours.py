@@ -1,4 +1,4 @@
-"""One colour a status, in both drawings; light fills under dark text."""
+"""One colour a status of a run or of a comparison, in both drawings; light fills under dark text."""
 
 from __future__ import annotations
 
@@ -20,4 +20,9 @@ COLOURS = {
     "caught": Colour("#fff1c2", "#9a6700"),
     "failed": Colour("#ffd9d6", "#cf222e"),
     "aborted": Colour("#e6e8eb", "#57606a"),
+    "added": Colour("#d2f4d9", "#1a7f37"),
+    "changed": Colour("#fff1c2", "#9a6700"),
+    "removed": Colour("#ffd9d6", "#cf222e"),
 }
+# What is drawn where two definitions are compared, not an execution.
+COMPARED = frozenset({"added", "changed", "removed"})

@@ -21,7 +21,8 @@ def mermaid(graph: Machine, statuses: Mapping[str, str], title: str) -> str:
     # The title is YAML, where a colon would begin a mapping; JSON's quoting is YAML's too.
     lines = ["---", f"title: {json.dumps(title)}", "---", "flowchart TD"]
     ids: dict[str, str] = {}
-    _nodes(graph, lines, ids, "  ")
+    links: list[str] = []
+    _nodes(graph, lines, ids, links, "  ")
     lines.append(f"  start((start)) --> {ids[graph.start]}")
     used = {statuses[name] for name in ids if statuses.get(name) in COLOURS}
     for status in sorted(used):
@@ -29,27 +30,34 @@ def mermaid(graph: Machine, statuses: Mapping[str, str], title: str) -> str:
         lines.append(f"  classDef {status} fill:{colour.fill},stroke:{colour.line},color:#1b1f24")
         members = [node_id for name, node_id in ids.items() if statuses.get(name) == status]
         lines.append(f"  class {','.join(members)} {status}")
+    for status in sorted({status for status in links if status}):
+        # Mermaid counts the links in the order in which they are written.
+        numbers = ",".join(str(number) for number, each in enumerate(links) if each == status)
+        lines.append(f"  linkStyle {numbers} stroke:{COLOURS[status].line},stroke-width:2px")
     return "\n".join(lines) + "\n"
 
 
-def _nodes(graph: Machine, lines: list[str], ids: dict[str, str], indent: str) -> None:
+def _nodes(graph: Machine, lines: list[str], ids: dict[str, str], links: list[str], indent: str) -> None:
     for node in graph.nodes.values():
         ids[node.name] = f"s{len(ids)}"
         if node.branches:
             lines.append(f'{indent}subgraph {ids[node.name]}["{_text(node.name)}"]')
             for branch in node.branches:
-                _nodes(branch, lines, ids, indent + "  ")
+                _nodes(branch, lines, ids, links, indent + "  ")
             lines.append(f"{indent}end")
         else:
             lines.append(f"{indent}{ids[node.name]}{_shape(node)}")
     for edge in graph.edges:
-        arrow = "-.->" if edge.kind == "catch" else "-->"
-        label = f'|"{_text(edge.label)}"|' if edge.label else ""
+        arrow = "-.->" if edge.kind == "catch" or edge.status == "removed" else "-->"
+        said = ": ".join(filter(None, (edge.status, edge.label)))
+        label = f'|"{_text(said)}"|' if said else ""
         lines.append(f"{indent}{ids[edge.source]} {arrow}{label} {ids[edge.target]}")
+        links.append(edge.status)
     for target in graph.shared:
         count = sum(node.guarded for node in graph.nodes.values())
         mark = f"any{ids[target]}"
         lines.append(f'{indent}{mark}(("failure of any of {count} states")) -.-> {ids[target]}')
+        links.append("")
 
 
 def _shape(node: Node) -> str:
@@ -58,5 +66,19 @@ def _shape(node: Node) -> str:
     return f"{before}{_text(node.name)}{small}{after}"
 
 
+# What would end a label, begin markup, or stand for something else in one: written as an entity.
+ENTITIES = {
+    ord("#"): "#35;",
+    ord("&"): "#amp;",
+    ord('"'): "#quot;",
+    ord("<"): "#lt;",
+    ord(">"): "#gt;",
+    ord("`"): "#96;",
+    ord("\\"): "#92;",
+    ord(";"): "#59;",
+}
+
+
 def _text(text: str) -> str:
-    return text.replace("&", "#amp;").replace('"', "#quot;").replace("<", "#lt;").replace(">", "#gt;")
+    # A line's end would end the statement, and with it the label.
+    return " ".join(text.split()).translate(ENTITIES)

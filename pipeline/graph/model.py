@@ -16,12 +16,13 @@ SHARED_FROM = 3
 
 @dataclass(frozen=True)
 class Edge:
-    """From state to state. `kind`: next, choice or catch."""
+    """From state to state. `kind`: next, choice or catch; `status`: added or removed, in a comparison."""
 
     source: str
     target: str
     kind: str
     label: str = ""
+    status: str = ""
 
 
 @dataclass
@@ -68,9 +69,9 @@ def machine(asl: Mapping[str, Any]) -> Machine:
             detail(state),
             guarded=any(c["Next"] in shared for c in catches),
             end=bool(state.get("End")) or state["Type"] in {"Succeed", "Fail"},
-            branches=[machine(branch) for branch in _branches(state)],
+            branches=[machine(branch) for branch in branches_of(state)],
         )
-        edges += _edges(name, state, shared)
+        edges += edges_of(name, state, shared)
     return Machine(asl["StartAt"], nodes, edges, shared)
 
 
@@ -118,12 +119,14 @@ def condition(rule: Mapping[str, Any]) -> str:
     return f"{variable} {sign} {str(value).lower() if isinstance(value, bool) else value}"
 
 
-def _branches(state: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def branches_of(state: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The definitions inside a Parallel or a Map."""
     inner = state.get("ItemProcessor") or state.get("Iterator")
     return [*state.get("Branches", []), *([inner] if inner else [])]
 
 
-def _edges(name: str, state: Mapping[str, Any], shared: tuple[str, ...]) -> list[Edge]:
+def edges_of(name: str, state: Mapping[str, Any], shared: tuple[str, ...] = ()) -> list[Edge]:
+    """Where a state may lead, the catches to `shared` states left out."""
     found: dict[tuple[str, str], list[str]] = {}
     for rule in state.get("Choices", []):
         found.setdefault((rule["Next"], "choice"), []).append(condition(rule))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from xml.sax.saxutils import escape
 
 from pipeline.graph import layout as layouts
-from pipeline.graph.colours import COLOURS, PLAIN, Colour
+from pipeline.graph.colours import COLOURS, COMPARED, PLAIN, Colour
 from pipeline.graph.layout import Layout, Link, Place
 from pipeline.graph.model import Edge, Machine, Node
 
@@ -129,13 +129,13 @@ class _Drawing:
         self.boxes.append("</g>")
 
     def _edge(self, edge: Edge, route: list[Place] | None, own: Place, x: float, y: float) -> None:
-        dashed = ' stroke-dasharray="4 3"' if edge.kind == "catch" else ""
+        dashed = ' stroke-dasharray="4 3"' if edge.kind == "catch" or edge.status == "removed" else ""
         if route is None:  # to itself
             right, top = x + own.x + own.width / 2, y + own.y
             loop = f"M{right:.1f} {top + 10:.1f} c22 0 22 {own.height - 20:.1f} 0 {own.height - 20:.1f}"
-            self.lines.append(_path(loop, dashed))
+            self.lines.append(_path(loop, dashed, edge.status))
             return
-        self.lines.append(_path(_curve(route, x, y), dashed))
+        self.lines.append(_path(_curve(route, x, y), dashed, edge.status))
         if edge.label:
             hidden = [place for place in route[1:-1] if place.width]
             if hidden:
@@ -168,8 +168,9 @@ def _curve(route: list[Place], x: float, y: float) -> str:
     return text
 
 
-def _path(data: str, extra: str) -> str:
-    return f'<path d="{data}" fill="none" stroke="#57606a" stroke-width="1.1"{extra} marker-end="url(#a)"/>'
+def _path(data: str, extra: str, status: str = "") -> str:
+    line, wide = (COLOURS[status].line, 2.0) if status else ("#57606a", 1.1)
+    return f'<path d="{data}" fill="none" stroke="{line}" stroke-width="{wide}"{extra} marker-end="url(#a)"/>'
 
 
 def _outline(node: Node, colour: Colour, left: float, top: float, place: Place) -> str:
@@ -233,7 +234,8 @@ def _legend(graph: Machine, statuses: Mapping[str, str]) -> list[tuple[str, Colo
     names = {node.name for node in graph.walk()}
     used = {statuses[name] for name in names if name in statuses}
     found = [(status, colour) for status, colour in COLOURS.items() if status in used]
-    return [*found, ("not reached", PLAIN)] if found else []
+    rest = "unchanged" if used <= COMPARED else "not reached"
+    return [*found, (rest, PLAIN)] if found else []
 
 
 def _drawn_legend(legend: list[tuple[str, Colour]], x: float, y: float) -> list[str]:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import SettingsError
-from pipeline.plan.model import Plan, dump, parse
+from pipeline.plan.file import dump, parse
+from pipeline.plan.model import Plan
 from pipeline.plan.same import require_same
 
 if TYPE_CHECKING:

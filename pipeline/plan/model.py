@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from pipeline.errors import ApplyError
-
-FORMAT = 1
 # The pipeline template's parameter that takes the image's URI by digest.
 IMAGE_PARAMETER = "ImageUri"
+# The one that takes the commit: it says where the rest came from, and is none of it.
+COMMIT_PARAMETER = "GitSha"
+# What a plan is held against, unless it was made offline.
+DEPLOYED = "what is deployed"
 Operation = Literal["none", "create", "update", "recreate"]
 Replaces = Literal["never", "conditionally", "always"]
 
@@ -70,6 +70,8 @@ class StackAction:
         base: digest of the deployed state that `changes` were computed from; empty without a stack.
         status: the stack's status then; empty without a stack.
         other: changes beside resources: outputs, tags.
+        before: the template it was compared with, as canonical JSON; empty without one.
+        before_parameters: that one's values.
     """
 
     kind: Literal["account", "pipeline"]
@@ -83,6 +85,8 @@ class StackAction:
     other: tuple[PropertyChange, ...] = ()
     base: str = ""
     status: str = ""
+    before: str = field(default="", repr=False)
+    before_parameters: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,11 @@ class ImageAction:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that `apply` would do for one pipeline in one environment, in this order."""
+    """All that `apply` would do for one pipeline in one environment, in this order.
+
+    Args:
+        against: what the changes were computed against: the deployed state, or a commit.
+    """
 
     name: str
     environment: str
@@ -134,6 +142,7 @@ class Plan:
     uploads: tuple[UploadAction, ...]
     image: ImageAction
     pipeline_stack: StackAction
+    against: str = DEPLOYED
 
     @property
     def stacks(self) -> tuple[StackAction, StackAction]:
@@ -152,74 +161,19 @@ class Plan:
             "image": sha256([self.image.repository, self.image.tag]),
         }
         for stack in self.stacks:
-            # The image is counted by its tag: its digest may only be known while applying.
-            known = [[k, v] for k, v in stack.parameters if k != IMAGE_PARAMETER]
+            # The image is counted by its tag: its digest may only be known while applying. The commit is
+            # another after a squash or a merge, with the same content.
+            left_out = (IMAGE_PARAMETER, COMMIT_PARAMETER)
+            known = [[k, v] for k, v in stack.parameters if k not in left_out]
             parts[f"{stack.kind} stack"] = sha256([stack.stack_name, stack.template, known, stack.tags])
         return parts
 
     @property
     def digest(self) -> str:
-        """SHA-256 over all that would be applied."""
+        """SHA-256 over all that would be applied, and nothing else: not the commit, the deployed state, the
+        place or the time. Two commits with the same content have the same."""
         return sha256(self.desired())
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON data, with the digest; the templates are in it, so that it stands alone."""
-        return {"format": FORMAT, "digest": self.digest, "changes": self.changes, **asdict(self)}
-
-
-def dump(plan: Plan) -> str:
-    """The plan's file: JSON with a seal over every byte of its content."""
-    body = plan.as_dict()
-    return json.dumps({**body, "seal": sha256(body)}, indent=2, ensure_ascii=False) + "\n"
-
-
-def parse(text: str, where: str) -> Plan:
-    """The plan in a file that `dump` wrote.
-
-    Raises:
-        ApplyError: not a plan, of another format, or changed since it was written.
-    """
-    again = "make a new one: pipeline plan NAME --out FILE"
-    try:
-        data = json.loads(text)
-        seal, kind = data.pop("seal"), data["format"]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ApplyError("this is not a plan file", where=where, hint=again) from error
-    if kind != FORMAT:
-        raise ApplyError(f"plan format {kind} is not known here (only {FORMAT})", where=where, hint=again)
-    if sha256(data) != seal:
-        raise ApplyError("the plan was changed after it was written", where=where, hint=again)
-    return _plan(data)
-
-
-def _plan(data: Mapping[str, Any]) -> Plan:
-    return Plan(
-        name=data["name"],
-        environment=data["environment"],
-        account=data["account"],
-        region=data["region"],
-        account_stack=_stack(data["account_stack"]),
-        uploads=tuple(UploadAction(**u) for u in data["uploads"]),
-        image=ImageAction(**data["image"]),
-        pipeline_stack=_stack(data["pipeline_stack"]),
-    )
-
-
-def _stack(data: Mapping[str, Any]) -> StackAction:
-    return StackAction(
-        **{
-            **data,
-            "parameters": _pairs(data["parameters"]),
-            "unresolved": tuple(data["unresolved"]),
-            "tags": _pairs(data["tags"]),
-            "changes": tuple(
-                ResourceChange(**{**c, "properties": tuple(PropertyChange(**p) for p in c["properties"])})
-                for c in data["changes"]
-            ),
-            "other": tuple(PropertyChange(**p) for p in data["other"]),
-        }
-    )
-
-
-def _pairs(values: list[list[str]]) -> tuple[tuple[str, str], ...]:
-    return tuple((key, value) for key, value in values)
+        return {"digest": self.digest, "changes": self.changes, **asdict(self)}

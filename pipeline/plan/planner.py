@@ -17,6 +17,7 @@ from pipeline.names import Names
 from pipeline.plan import diff, registry
 from pipeline.plan import template as templates
 from pipeline.plan.model import (
+    COMMIT_PARAMETER,
     IMAGE_PARAMETER,
     ImageAction,
     Operation,
@@ -124,7 +125,7 @@ def _pipeline(
     # The last commit that could have changed what is deployed: a commit to the docs changes nothing here.
     commit = git.last_change(Path(settings.root), [path.format(settings=settings) for path in SOURCES])
     if commit:
-        offered["GitSha"] = commit
+        offered[COMMIT_PARAMETER] = commit
     tags = {**Names.of(settings).tags, ACCOUNT_STACK_TAG: account_stack_name(settings)}
     parameters = _declared(template, offered)
     unresolved = () if image.uri else tuple(name for name in parameters if name == IMAGE_PARAMETER)
@@ -170,9 +171,19 @@ def _stack(
         tags=tuple(sorted(tags.items())),
         changes=changes,
         other=other,
-        base=sha256([deployed.status, old, old_parameters, old_tags]) if deployed and old else "",
+        base=base(deployed),
         status=deployed.status if deployed else "",
+        before=canonical(old) if old else "",
+        before_parameters=tuple(sorted(old_parameters.items())) if old else (),
     )
+
+
+def base(deployed: stacks.Stack | None) -> str:
+    """Digest of a deployed state, as `StackAction.base` has it; empty where nothing stands."""
+    if deployed is None or deployed.template is None:
+        return ""
+    old = templates.parse(deployed.template)
+    return sha256([deployed.status, old, deployed.parameters, deployed.tags])
 
 
 def _operation(status: str, old: Mapping[str, Any] | None, changed: bool) -> Operation:

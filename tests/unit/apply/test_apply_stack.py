@@ -15,8 +15,10 @@ from pipeline.apply import stack
 from pipeline.aws import Clients, Target
 from pipeline.aws.errors import told
 from pipeline.aws.pace import Pace
+from pipeline.aws.stacks import Stack
 from pipeline.errors import ApplyError, TargetError
 from pipeline.plan.model import StackAction
+from pipeline.plan.planner import base
 
 ID = "arn:aws:cloudformation:eu-west-1:111111111111:stack/iris-dev/1"
 SET = "arn:aws:cloudformation:eu-west-1:111111111111:changeSet/pipeline-x/1"
@@ -38,6 +40,12 @@ class Scene:
             return
         found = {"StackName": "iris-dev", "StackId": ID, "StackStatus": status, "CreationTime": NOW}
         self.stubber.add_response("describe_stacks", {"Stacks": [found]})
+
+    def standing(self, status: str, template: str = "{}") -> None:
+        """What a look at the deployed state finds: status, template, resources."""
+        self.stack(status)
+        self.stubber.add_response("get_template", {"TemplateBody": template})
+        self.stubber.add_response("list_stack_resources", {"StackResourceSummaries": []})
 
     def change_set(self, status: str, reason: str = "", execution: str = "AVAILABLE") -> None:
         found = {
@@ -106,7 +114,9 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
 
 
 def action(operation: Any = "update", **more: Any) -> StackAction:
-    return StackAction("pipeline", "iris-dev", operation, "{}", tags=(("project", "ml"),), base="b", **more)
+    """Planned from a stack that stood with the template `{}`."""
+    more.setdefault("base", base(Stack("iris-dev", ID, more.pop("stood", "CREATE_COMPLETE"), template="{}")))
+    return StackAction("pipeline", "iris-dev", operation, "{}", tags=(("project", "ml"),), **more)
 
 
 def test_an_update_is_followed_to_its_end_and_foreign_change_sets_stay(scene: Scene) -> None:
@@ -114,7 +124,9 @@ def test_an_update_is_followed_to_its_end_and_foreign_change_sets_stay(scene: Sc
     scene.create("UPDATE")
     scene.change_set("CREATE_PENDING")
     scene.change_set("CREATE_COMPLETE")
-    scene.sweep("by-hand", "pipeline-left-by-an-interrupt", stack.change_set_name(action(), PARAMETERS))
+    scene.standing("UPDATE_COMPLETE")
+    planned = action(stood="UPDATE_COMPLETE")
+    scene.sweep("by-hand", "pipeline-left-by-an-interrupt", stack.change_set_name(planned, PARAMETERS))
     scene.stubber.add_response(
         "delete_change_set", {}, {"StackName": "iris-dev", "ChangeSetName": "pipeline-left-by-an-interrupt"}
     )
@@ -129,7 +141,7 @@ def test_an_update_is_followed_to_its_end_and_foreign_change_sets_stay(scene: Sc
     scene.events(old, begun)
     scene.stack("UPDATE_COMPLETE")
     scene.events(old, begun, ("2", "Role", "UPDATE_COMPLETE", ""), ("3", "iris-dev", "UPDATE_COMPLETE", ""))
-    assert scene.carry_out(action()) is True
+    assert scene.carry_out(planned) is True
     assert [line.split()[1] for line in scene.said] == ["iris-dev", "Role", "iris-dev"]
 
 
@@ -137,6 +149,7 @@ def test_a_failed_update_waits_for_the_rollback_and_tells_the_cause(scene: Scene
     scene.stack("CREATE_COMPLETE")
     scene.create("UPDATE")
     scene.change_set("CREATE_COMPLETE")
+    scene.standing("CREATE_COMPLETE")
     scene.sweep()
     scene.events()
     scene.stubber.add_response("execute_change_set", {})
@@ -187,6 +200,7 @@ def test_a_change_set_of_an_interrupted_apply_is_taken_up_again(scene: Scene) ->
     scene.stubber.add_client_error("create_change_set", "AlreadyExistsException", "exists")
     scene.change_set("CREATE_COMPLETE")
     scene.change_set("CREATE_COMPLETE")
+    scene.standing("CREATE_COMPLETE")
     scene.sweep()
     scene.events()
     scene.stubber.add_response("execute_change_set", {})
@@ -219,10 +233,22 @@ def test_another_apply_is_noticed_at_each_of_its_moments(scene: Scene) -> None:
     scene.stack("UPDATE_COMPLETE")
     scene.create("UPDATE")
     scene.change_set("CREATE_COMPLETE")
+    scene.standing("UPDATE_COMPLETE")
     scene.sweep()
     scene.events()
     scene.stubber.add_client_error("execute_change_set", "InvalidChangeSetStatus", "executing")
     with pytest.raises(stack.BusyError):
+        scene.carry_out(action(stood="UPDATE_COMPLETE"))
+
+
+def test_a_change_that_ended_between_plan_and_change_set_is_noticed(scene: Scene) -> None:
+    scene.stack("CREATE_COMPLETE")
+    scene.create("UPDATE")
+    scene.change_set("CREATE_COMPLETE")
+    # Somebody else's update began and ended meanwhile: nothing is in progress, but this is another state.
+    scene.standing("UPDATE_COMPLETE", '{"Resources": {"ByHand": {"Type": "AWS::SNS::Topic"}}}')
+    scene.stubber.add_response("delete_change_set", {})
+    with pytest.raises(stack.BusyError, match="not what it was when this was planned"):
         scene.carry_out(action())
 
 

@@ -56,7 +56,7 @@ def test_what_is_written_is_read_back_the_same(plan: Plan) -> None:
     [
         ('"Modify"', '"Remove"', "changed after it was written"),
         ("src-1", "src-2", "changed after it was written"),
-        ('"format": 1', '"format": 99', "format 99"),
+        ('"format": 2', '"format": 99', "format 99"),
         ("{", "", "not a plan file"),
     ],
 )
@@ -114,10 +114,13 @@ def test_what_was_not_reviewed_is_refused(plan: Plan) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"environment": "production"}, "environment differ"),
-        ({"image": ImageAction("ml/iris", "src-2", "sha256:bb", "u")}, "image"),
-        ({"image": ImageAction("ml/iris", "src-1", "sha256:bb", "u")}, "another image"),
-        ({"uploads": ()}, "code differ"),
+        ({"environment": "production"}, "planned for iris in dev .*, this is iris in production"),
+        ({"image": ImageAction("ml/iris", "src-2", "sha256:bb", "u")}, "container folder is another: image"),
+        (
+            {"image": ImageAction("ml/iris", "src-1", "sha256:bb", "u")},
+            "image tag moved:\n.*another image now",
+        ),
+        ({"uploads": ()}, "code of gate: no longer there"),
     ],
 )
 def test_another_desired_state_is_refused(plan: Plan, change: dict[str, Any], says: str) -> None:

@@ -1,0 +1,228 @@
+"""What a rendered pipeline uses, read out of its template: jobs, endpoint, functions, transitions. Pure.
+
+Read from templates and not from settings, so that what is deployed today is counted by the same rule.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+# Step Functions' integrations that start a job -> what SageMaker bills it as.
+JOBS = {
+    "sagemaker:createTrainingJob.sync": "training",
+    "sagemaker:createProcessingJob.sync": "processing",
+    "sagemaker:createTransformJob.sync": "transform",
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of a run.
+
+    Args:
+        limit_seconds: the longest it may run; None where the template does not say.
+    """
+
+    state: str
+    kind: str
+    instance_type: str
+    count: int
+    volume_gb: float
+    limit_seconds: int | None
+    spot: bool = False
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """What the endpoint runs on: instances (by scaling from `minimum` to `maximum`), or serverless."""
+
+    instance_type: str
+    minimum: int
+    maximum: int
+    serverless_memory_mb: int = 0
+    provisioned_concurrency: int = 0
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What one pipeline uses.
+
+    Args:
+        functions: memory in MB of each Lambda call on the longest way of a run.
+        transitions: state transitions on that way.
+        schedule: the expression, empty where the schedule is off or absent.
+    """
+
+    jobs: tuple[Job, ...]
+    endpoints: tuple[Endpoint, ...]
+    functions: tuple[int, ...]
+    transitions: int
+    alarms: int
+    schedule: str
+
+
+def state_machine(template: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The first state machine's definition; None without one. `template`: with parameters filled in."""
+    for resource in (template.get("Resources") or {}).values():
+        if resource["Type"] == "AWS::StepFunctions::StateMachine":
+            text = resource["Properties"].get("DefinitionString")
+            if isinstance(text, str):
+                found: dict[str, Any] = json.loads(text)
+                return found
+            given = resource["Properties"].get("Definition")
+            return dict(given) if isinstance(given, Mapping) else None
+    return None
+
+
+def usage(template: Mapping[str, Any]) -> Usage:
+    """What the pipeline of a template (with parameters filled in) uses."""
+    asl = state_machine(template) or {"StartAt": "", "States": {}}
+    states = dict(_states(asl))
+    resources = (template.get("Resources") or {}).values()
+    memory = {
+        str(r["Properties"].get("FunctionName")): int(r["Properties"].get("MemorySize", 128))
+        for r in resources
+        if r["Type"] == "AWS::Lambda::Function"
+    }
+    way = longest_way(asl)
+    schedules = [r["Properties"] for r in resources if r["Type"] == "AWS::Scheduler::Schedule"]
+    return Usage(
+        tuple(sorted(_jobs(states), key=lambda job: way.index(job.state) if job.state in way else len(way))),
+        tuple(_endpoints(states, template)),
+        tuple(m for name in way if (m := _function(states[name], memory))),
+        len(way),
+        sum(r["Type"] == "AWS::CloudWatch::Alarm" for r in resources),
+        next((s["ScheduleExpression"] for s in schedules if s.get("State") != "DISABLED"), ""),
+    )
+
+
+def longest_way(asl: Mapping[str, Any]) -> list[str]:
+    """The states of the longest way through that ends well, no state twice; both branches of a Parallel.
+
+    What catches an error is not on it, nor is what ends in Fail.
+    """
+    states: Mapping[str, Any] = asl["States"]
+    best: dict[str, list[str] | None] = {}
+    open_now: set[str] = set()
+
+    def way(name: str) -> list[str] | None:
+        if name in best:
+            return best[name]
+        if name in open_now or name not in states:
+            return None  # a loop adds nothing to what is counted once
+        open_now.add(name)
+        state = states[name]
+        ends = state["Type"] == "Succeed" or state.get("End")
+        ways = [found for following in _next(state) if (found := way(following)) is not None]
+        open_now.discard(name)
+        rest: list[str] | None = max(ways, key=len) if ways else ([] if ends else None)
+        if rest is not None and state["Type"] != "Fail":
+            best[name] = [name, *(n for inner in _inside(state) for n in longest_way(inner)), *rest]
+            return best[name]
+        best[name] = None
+        return None
+
+    return way(asl["StartAt"]) or []
+
+
+def _next(state: Mapping[str, Any]) -> Iterator[str]:
+    yield from (rule["Next"] for rule in state.get("Choices", []))
+    yield from (state[key] for key in ("Default", "Next") if key in state)
+
+
+def _inside(state: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    inner = state.get("ItemProcessor") or state.get("Iterator")
+    return [*state.get("Branches", []), *([inner] if inner else [])]
+
+
+def _states(asl: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name, state in asl["States"].items():
+        yield name, state
+        for inner in _inside(state):
+            yield from _states(inner)
+
+
+def _jobs(states: Mapping[str, Mapping[str, Any]]) -> Iterator[Job]:
+    for name, state in states.items():
+        kind = JOBS.get(str(state.get("Resource", "")).partition(":states:::")[2])
+        if kind is None:
+            continue
+        p = state.get("Parameters") or {}
+        cluster = (
+            p.get("ResourceConfig")
+            or p.get("TransformResources")
+            or (p.get("ProcessingResources") or {}).get("ClusterConfig")
+            or {}
+        )
+        yield Job(
+            name,
+            kind,
+            str(cluster.get("InstanceType", "")),
+            _whole(cluster.get("InstanceCount")) or 1,
+            float(_whole(cluster.get("VolumeSizeInGB")) or 0),
+            _whole((p.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds")),
+            p.get("EnableManagedSpotTraining") is True,
+        )
+
+
+def _endpoints(states: Mapping[str, Mapping[str, Any]], template: Mapping[str, Any]) -> Iterator[Endpoint]:
+    scaled = _scaling(template)
+    for state in states.values():
+        if "CreateEndpointConfig" not in _called(state):
+            continue
+        for variant in (state.get("Parameters") or {}).get("ProductionVariants") or []:
+            serverless = variant.get("ServerlessConfig") or {}
+            count = _whole(variant.get("InitialInstanceCount")) or 0
+            low, high = scaled or (count, count)
+            yield Endpoint(
+                str(variant.get("InstanceType", "")),
+                low,
+                max(low, high),
+                _whole(serverless.get("MemorySizeInMB")) or 0,
+                _whole(serverless.get("ProvisionedConcurrency")) or 0,
+            )
+        return
+
+
+def _called(state: Mapping[str, Any]) -> str:
+    action = str(state.get("Resource", "")).rpartition(":")[2]
+    return action[:1].upper() + action[1:]
+
+
+def _scaling(template: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Bounds of the endpoint's scaling, whether the template or a state registers them."""
+    for resource in (template.get("Resources") or {}).values():
+        properties = resource.get("Properties") or {}
+        if resource["Type"] == "AWS::ApplicationAutoScaling::ScalableTarget":
+            low, high = _whole(properties.get("MinCapacity")), _whole(properties.get("MaxCapacity"))
+            if low is not None and high is not None:
+                return low, high
+    for _, state in _states(state_machine(template) or {"States": {}}):
+        if re.search(r":registerScalableTarget$", str(state.get("Resource", ""))):
+            p = state.get("Parameters") or {}
+            low, high = _whole(p.get("MinCapacity")), _whole(p.get("MaxCapacity"))
+            if low is not None and high is not None:
+                return low, high
+    return None
+
+
+def _function(state: Mapping[str, Any], memory: Mapping[str, int]) -> int:
+    """Memory in MB of the Lambda that a state calls; 0 if it calls none."""
+    resource = str(state.get("Resource", ""))
+    if ":lambda:invoke" not in resource and ":function:" not in resource:
+        return 0
+    name = str((state.get("Parameters") or {}).get("FunctionName") or resource)
+    name = name.partition(":function:")[2] or name
+    return memory.get(name, 128)
+
+
+def _whole(value: Any) -> int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str) and value.isdigit():
+        return int(value)
+    return value if isinstance(value, int) else None
