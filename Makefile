@@ -23,7 +23,7 @@ demo: .venv/.locked  ## Iris from an empty folder to a prediction over HTTP, on 
 	@$(BIN)/python scripts/demo.py
 
 test: .venv/.locked  ## All tests
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup $(PYTEST)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST)
 
 lint: .venv/.locked  ## ruff, mypy, shell and YAML linters, and our own checks
 	@scripts/lint

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,13 +32,16 @@ COPIED = (
 )
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """With several workers a module stays on one, for its fixtures; all of one engine's modules too."""
-    for item in items:
-        place = item.path.relative_to(REPOSITORY).as_posix()
-        group = "engine" if place.startswith("tests/e2e/containers/") else place
-        item.add_marker(pytest.mark.xdist_group(group))
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByModule(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "engine" if nodeid.startswith("tests/e2e/containers/") else nodeid.split("::", 1)[0]
+
+    return ByModule(config, log)
 
 
 def copy_repository(to: Path) -> Path:
