@@ -78,6 +78,11 @@ class StatePaths:
         return self.folder / "registry.key"
 
     @property
+    def oidc_key(self) -> Path:
+        """What signs the tokens of jobs that this target takes for GitHub's."""
+        return self.folder / "oidc.key"
+
+    @property
     def temporary(self) -> Path:
         """What only this server's life needs, such as unpacked functions; emptied at its start."""
         return self.folder / "tmp"

@@ -84,10 +84,10 @@ class _Finder(MetaPathFinder):
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is None or spec.loader is None:
             return None
+        if fullname in _after:
+            spec.loader = _Hooked(spec.loader, _after.pop(fullname))
         if fullname in LAZY:
             spec.loader = importlib.util.LazyLoader(spec.loader)
-        else:
-            spec.loader = _Hooked(spec.loader, _after.pop(fullname))
         return spec
 
 

@@ -27,12 +27,14 @@ from pipeline.local.adapter import (
     lambdas,
     objects,
     permissions,
+    projects,
     registry,
     routing,
     schedules,
     stacks,
     state,
     templates,
+    web_identity,
 )
 from pipeline.local.lifecycle import ABOUT_PATH, HEALTH_PATH
 from pipeline.local.registry.front import Front, is_registry_path
@@ -80,6 +82,8 @@ def install() -> Application:
     imports.after("ministack.services.scheduler", schedules.install_pace)
     imports.after("ministack.services.lambda_svc", lambdas.install)
     imports.after("ministack.services.s3", objects.install)
+    imports.after("ministack.services.sts", web_identity.install)
+    imports.after("ministack.services.codebuild", projects.install)
     imports.after(f"{_CLOUDFORMATION}.provisioners", lambda it: _types().install(it))
     imports.after(f"{_CLOUDFORMATION}.stacks", lambda it: _types().install_worker_threads(it))
     imports.after(f"{_CLOUDFORMATION}.engine", templates.install)

@@ -23,7 +23,9 @@ Handler = Callable[[str, str, dict, bytes, dict], Awaitable[Response]]
 # MiniStack too, but some only pretend (a Glue job run is SUCCEEDED without running), so none is offered.
 OFFERED = frozenset(
     {
+        "budgets",
         "cloudformation",
+        "codebuild",
         "ecr",
         "events",
         "iam",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pipeline.local import states
+from pipeline.local.adapter import account_types, projects
 from pipeline.local.roles import RoleNotAssumable, check
 from pipeline.local.sagemaker import cloudformation
 from pipeline.local.sagemaker.store import store
@@ -13,8 +14,10 @@ from pipeline.local.sagemaker.store import store
 # `AWS::<this>::*`: the services of `registry.OFFERED`, by their name in CloudFormation.
 OFFERED = frozenset(
     {
+        "Budgets",
         "CloudFormation",
         "CloudWatch",
+        "CodeBuild",
         "ECR",
         "Events",
         "IAM",
@@ -44,6 +47,7 @@ def install(provisioners: Any) -> None:
     for name, wrap in _WRAPPED.items():
         wrap(handlers[name])
     states.install_cloudformation(provisioners)
+    handlers.update(account_types.handlers())
     handlers.update({name: _undoable(handler) for name, handler in cloudformation.HANDLERS.items()})
     _BLOCKING.update(cloudformation.HANDLERS)
 
@@ -145,4 +149,9 @@ def _trace(arn: str, props: dict[str, Any]) -> None:
         machine["tracingConfiguration"] = {"enabled": str(enabled).lower() == "true"}
 
 
-_WRAPPED = {"AWS::Lambda::Function": _function, "AWS::StepFunctions::StateMachine": _state_machine}
+_WRAPPED = {
+    "AWS::CodeBuild::Project": projects.resource,
+    "AWS::IAM::Role": account_types.role,
+    "AWS::Lambda::Function": _function,
+    "AWS::StepFunctions::StateMachine": _state_machine,
+}

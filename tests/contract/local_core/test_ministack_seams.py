@@ -494,3 +494,55 @@ def test_targets_of_rules_and_schedules(holds: Holds) -> None:
         assert "time.sleep(_SCHEDULE_TICK_INTERVAL)" in inspect.getsource(scheduler._ticker_loop)
         """
     )
+
+
+def test_web_identity_is_sts_handler_over_the_providers_of_iam(holds: Holds) -> None:
+    holds(
+        """
+        from ministack.services import iam, sts
+        from ministack.core.responses import set_request_account_id
+        assert list(inspect.signature(sts.handle_request).parameters) == [
+            "method", "path", "headers", "body", "query_params"]
+        set_request_account_id("111122223333")
+        iam._create_oidc_provider({"Url": ["https://a.b"], "ClientIDList.member.1": ["c"]})
+        ((key, record),) = iam._oidc_providers._data.items()
+        assert key == ("111122223333", "arn:aws:iam::111122223333:oidc-provider/a.b")
+        assert (record["Url"], record["ClientIDList"]) == ("https://a.b", ["c"])
+        assert callable(iam._now) and callable(iam.policy_known)
+        """
+    )
+
+
+def test_a_roles_boundary_is_a_limit_of_the_evaluator(holds: Holds) -> None:
+    holds(
+        """
+        from ministack.core import iam_evaluator
+        from ministack.services import iam
+        assert "PermissionsBoundary" in inspect.getsource(iam_evaluator._permissions_boundary)
+        assert "_permissions_boundary(iam_svc._roles" in inspect.getsource(iam_evaluator.resolve_principal)
+        """
+    )
+
+
+def test_codebuild_keeps_its_projects_in_one_store(holds: Holds) -> None:
+    holds(
+        """
+        from ministack.services import codebuild
+        for name in ("_create_project", "_update_project", "_project_shape", "_start_build"):
+            assert len(inspect.signature(getattr(codebuild, name)).parameters) == 1, name
+        assert "_start_build" in inspect.getsource(codebuild._handle_request_sync)
+        assert callable(codebuild._project_arn) and codebuild.json_response
+        """
+    )
+
+
+def test_budgets_answers_as_a_service(holds: Holds) -> None:
+    holds(
+        """
+        from ministack.services import budgets
+        for name in ("_create_budget", "_update_budget", "_delete_budget"):
+            assert list(inspect.signature(getattr(budgets, name)).parameters) == ["data"]
+        status, headers, body = budgets._create_budget({})
+        assert status == 400 and json.loads(body)
+        """
+    )
