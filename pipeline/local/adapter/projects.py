@@ -78,9 +78,9 @@ def _refuse(data: dict[str, Any]) -> Any:
     return error_response_json("InvalidInputException", message, 400)
 
 
-def resource(handler: dict[str, Any]) -> None:
+def resource() -> dict[str, Any]:
     """AWS::CodeBuild::Project, through the API's own functions and with all its properties."""
-    handler["create"], handler["update"] = _create, _update
+    return {"create": _create, "update": _update, "delete": _delete}
 
 
 def _create(logical_id: str, props: dict[str, Any], stack: str) -> tuple[str, dict[str, Any]]:
@@ -101,6 +101,12 @@ def _update(physical_id: str, _: dict[str, Any], new: dict[str, Any], *__: Any) 
         project.pop(key, None)
     project.update({**_as_api(new), "lastModified": int(time.time())})
     return physical_id, {"Arn": codebuild._project_arn(physical_id)}
+
+
+def _delete(physical_id: str, _: dict[str, Any]) -> None:
+    from ministack.services import codebuild
+
+    codebuild._projects.pop(physical_id, None)
 
 
 def _as_api(props: dict[str, Any]) -> dict[str, Any]:

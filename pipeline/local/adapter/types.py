@@ -48,6 +48,7 @@ def install(provisioners: Any) -> None:
         wrap(handlers[name])
     states.install_cloudformation(provisioners)
     handlers.update(account_types.handlers())
+    handlers["AWS::CodeBuild::Project"] = projects.resource()
     handlers.update({name: _undoable(handler) for name, handler in cloudformation.HANDLERS.items()})
     _BLOCKING.update(cloudformation.HANDLERS)
 
@@ -150,7 +151,6 @@ def _trace(arn: str, props: dict[str, Any]) -> None:
 
 
 _WRAPPED = {
-    "AWS::CodeBuild::Project": projects.resource,
     "AWS::IAM::Role": account_types.role,
     "AWS::Lambda::Function": _function,
     "AWS::StepFunctions::StateMachine": _state_machine,
