@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.render.context import Context, Resource, get, ref, text
+from pipeline.render.lambdas import CODE_FOLDER
 from pipeline.render.recipes import recipes
 
 # One of the API's runtimes; the handlers use nothing newer than 3.11, with which they are tested.
@@ -24,7 +25,7 @@ def resources(context: Context) -> dict[str, Resource]:
                 "Description": function.description,
                 "Runtime": RUNTIME,
                 "Architectures": ["arm64"],
-                "Handler": "handler.handler",
+                "Handler": f"{CODE_FOLDER}.handler.handler",
                 "Code": {"S3Bucket": ref("ArtifactBucket"), "S3Key": package.key},
                 "Role": get(f"{function.logical_id}Role"),
                 "MemorySize": function.memory_mb,

@@ -13,13 +13,15 @@ from pipeline.render.model import LambdaPackage
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say
 FILE_MODE = 0o100644
 MADE_ON_UNIX = 3
+# A package within the package: a function's modules import each other relatively, here and there alike.
+CODE_FOLDER = "function"
 LEFT_OUT_DIRECTORIES = {"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache"}
 
 
 def package(root: Path, folder: str) -> LambdaPackage:
-    """The zip of `pipeline/lambdas/<folder>/`: files sorted, one timestamp, one mode, no compression.
+    """The zip of `pipeline/lambdas/<folder>/`, as package `function`: files sorted, one timestamp, one mode.
 
-    Compression is left out because zlib's output differs between its versions; the code is a few kilobytes.
+    No compression, because zlib's output differs between its versions; the code is a few kilobytes.
     """
     base = root / "pipeline" / "lambdas" / folder
     files = sources(base)
@@ -34,7 +36,7 @@ def package(root: Path, folder: str) -> LambdaPackage:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for file in files:
-            info = zipfile.ZipInfo(file.relative_to(base).as_posix(), EPOCH)
+            info = zipfile.ZipInfo(f"{CODE_FOLDER}/{file.relative_to(base).as_posix()}", EPOCH)
             info.external_attr = FILE_MODE << 16
             info.create_system = MADE_ON_UNIX
             archive.writestr(info, file.read_bytes())

@@ -11,7 +11,9 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
+from pipeline.lambdas.gate import evaluation
 from pipeline.lambdas.gate import handler as gate
+from pipeline.lambdas.gate import report as reports
 
 START = datetime(2026, 3, 2, 3, 0, 0, 900_000, tzinfo=UTC)
 LATER = START + timedelta(minutes=5)
@@ -23,7 +25,8 @@ def report(value: Any, name: str = "accuracy") -> bytes:
 
 
 def decide(text: bytes, rules: Any = None, written: datetime = LATER) -> dict[str, Any]:
-    verdict = gate.decide(ACCURACY if rules is None else rules, text, written, START)
+    challenger = evaluation.read("s3://b/runs/e.json", START, lambda _uri, _limit: (text, written))
+    verdict = gate.decide(ACCURACY if rules is None else rules, challenger, None)
     # The verdict goes through Lambda and Step Functions, where NaN is no JSON.
     return json.loads(json.dumps(verdict, allow_nan=False))
 
@@ -118,12 +121,12 @@ def test_a_plain_number_is_a_metric_too() -> None:
      [{"metric": "accuracy", "minimum": "0.1"}], [{"metric": "accuracy", "minimum": None, "maximum": None}]],
 )  # fmt: skip
 def test_a_rule_that_bounds_nothing_lets_nothing_pass(rules: Any) -> None:
-    assert gate.decide(rules, report(0.99), LATER, START)["approved"] is False
+    assert decide(report(0.99), rules)["approved"] is False
 
 
 def test_a_report_too_large_to_be_judged_is_refused_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate, "LARGEST_REPORT_BYTES", 10)
-    verdict = gate.decide(ACCURACY, report(0.99), LATER, START)
+    monkeypatch.setattr(reports, "LARGEST_REPORT_BYTES", 10)
+    verdict = decide(report(0.99))
     assert (verdict["approved"], verdict["reason"]) == (False, "the evaluation is larger than 10 bytes")
 
 
@@ -160,4 +163,4 @@ def test_trouble_with_s3_raises_and_names_the_object(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("uri", ["", "https://b/k", "s3://b", "s3:///k"])
 def test_an_address_that_is_none_raises(uri: str) -> None:
     with pytest.raises(gate.EvaluationUnreadable):
-        gate.fetch(uri)
+        gate.fetch(uri, 100)

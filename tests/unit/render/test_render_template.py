@@ -130,7 +130,7 @@ def test_a_package_is_its_content_and_nothing_else(tmp_path: Path) -> None:
     assert first.content == second.content
     assert second.key == f"code/{second.sha256}.zip"
     with zipfile.ZipFile(io.BytesIO(second.content)) as archive:
-        assert archive.namelist() == ["handler.py", "sub/b.py"]
+        assert archive.namelist() == ["function/handler.py", "function/sub/b.py"]
         modes = {info.external_attr >> 16 & 0o777 for info in archive.infolist()}
     assert modes == {0o644}, "Lambda's user must be able to read every file"
     (base / "handler.py").write_text("def handler(event, context): return 1\n")
