@@ -63,6 +63,8 @@ class _Screen:
         self._done: set[tuple[str, str]] = set()
 
     def show(self, step: Step) -> None:
+        from pipeline.execution.reuse import sentences
+
         self.clear()
         for visit in step.changed:
             known = self._told.get(id(visit))
@@ -74,6 +76,8 @@ class _Screen:
                 _output.say(f"  {_mark('caught')} {visit.name}: try {visit.retries + 1}")
             if (visit.status != "running" or (not self._live and visit.jobs)) and self._is_news(visit):
                 _output.say(_line(visit))
+                for sentence in sentences(visit.reuse):
+                    _output.say(f"     {sentence}")
         if self._live and not step.closed:
             running = [v for v in step.timeline.visits if v.status == "running"]
             text = ", ".join(f"{v.name} {_output.duration(v.seconds(datetime.now(UTC)))}" for v in running)

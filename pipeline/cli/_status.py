@@ -43,6 +43,7 @@ def describe(report: dict[str, Any]) -> str:
                 indent="    ",
             )
         )
+        lines += [f"    last run: {sentence}" for sentence in report["executions"][0]["reuse"]]
     else:
         name = report["pipeline"]
         deployed = report["drift"] is not None

@@ -11,7 +11,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from pipeline.execution.reuse import decided
+
 FAILURES = ("Failed", "TimedOut", "Aborted")
+# Whose output says what need not be made.
+REUSE_FUNCTION = "-find-reusable"
 # Input names of the API calls that start a job -> what the job is.
 JOBS = {
     "TrainingJobName": "training job",
@@ -30,6 +34,7 @@ class Visit:
         retries: how often the state's task was tried again.
         jobs: names of jobs it started, oldest first, as (kind, name).
         function: name of the Lambda function it called.
+        reuse: what it decided about reuse, if that was its task.
     """
 
     name: str
@@ -43,6 +48,7 @@ class Visit:
     jobs: list[tuple[str, str]] = field(default_factory=list)
     function: str = ""
     attempts: int = 0
+    reuse: dict[str, Any] = field(default_factory=dict)
 
     def seconds(self, now: datetime) -> float:
         """How long it took, or has taken so far."""
@@ -117,6 +123,8 @@ class Reader:
                 visit = self._exited(event) or visit
             visit.exited = event["timestamp"]
             visit.status = "caught" if visit.status == "failed" else "succeeded"
+            if visit.function.endswith(REUSE_FUNCTION):
+                visit.reuse = decided(details(event).get("output", ""))
             self._visit_of[event["id"]] = visit
             return visit
         if kind in {"TaskScheduled", "LambdaFunctionScheduled", "ActivityScheduled"}:

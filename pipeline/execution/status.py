@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from pipeline.aws import stacks
 from pipeline.aws.errors import code, told
-from pipeline.execution import invoke, start
+from pipeline.execution import invoke, reuse, start
 
 if TYPE_CHECKING:
     from pipeline.aws import Clients
@@ -73,6 +73,7 @@ def _drift(settings: Settings, clients: Clients) -> dict[str, Any]:
 
 
 def _executions(settings: Settings, clients: Clients, count: int) -> list[dict[str, Any]]:
+    newest = start.last(settings, clients, count)
     return [
         {
             "name": summary["name"],
@@ -82,9 +83,19 @@ def _executions(settings: Settings, clients: Clients, count: int) -> list[dict[s
             "seconds": round((summary["stopDate"] - summary["startDate"]).total_seconds(), 3)
             if summary.get("stopDate")
             else None,
+            # One more call, so only of the last one.
+            "reuse": _reuse(clients, summary) if summary is newest[0] else [],
         }
-        for summary in start.last(settings, clients, count)
+        for summary in newest
     ]
+
+
+def _reuse(clients: Clients, summary: dict[str, Any]) -> list[str]:
+    """What the run skipped and what it made, and why; empty until it has succeeded."""
+    if summary["status"] != "SUCCEEDED":
+        return []
+    found = clients.stepfunctions.describe_execution(executionArn=summary["executionArn"])
+    return reuse.sentences(reuse.decided(found.get("output", "")))
 
 
 def _endpoint(settings: Settings, clients: Clients) -> dict[str, Any] | None:

@@ -1,0 +1,96 @@
+"""Finished jobs of a fingerprint, and what the blocks that ran them would have left."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from .whole import CLOCKS_DIFFER, Unusable, check_age, client, head
+
+
+def named_jobs(operation: str, kind: str, day: str, print_: str) -> Iterator[str]:
+    """Names of completed jobs of this stack and day whose tag is this fingerprint, newest first.
+
+    A job's name begins with its stack and its data's day (pipeline/steps/capacity.py), which the fingerprint
+    holds too, so no other job need be asked for its tags.
+    """
+    begins = f"{os.environ['STACK_NAME']}-{day.replace('-', '')}-"
+    pages = (
+        client("sagemaker")
+        .get_paginator(operation)
+        .paginate(
+            NameContains=begins, StatusEquals="Completed", SortBy="CreationTime", SortOrder="Descending"
+        )
+    )
+    for page in pages:
+        for summary in page[f"{kind}JobSummaries"]:
+            if not summary[f"{kind}JobName"].startswith(begins):
+                continue
+            tags = (
+                client("sagemaker").get_paginator("list_tags").paginate(ResourceArn=summary[f"{kind}JobArn"])
+            )
+            if any(t == {"Key": "fingerprint", "Value": print_} for found in tags for t in found["Tags"]):
+                yield summary[f"{kind}JobName"]
+
+
+def training(name: str, job: Mapping[str, str], done: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG001
+    """What Train would have left at `$.training`. Raises Unusable."""
+    found = client("sagemaker").describe_training_job(TrainingJobName=name)
+    if found["TrainingJobStatus"] != "Completed":
+        raise Unusable(f"it is {found['TrainingJobStatus']}")
+    uri = found["ModelArtifacts"]["S3ModelArtifacts"]
+    ended = found.get("TrainingEndTime") or found["LastModifiedTime"]
+    check_age(head(uri, "artifact"), "artifact", found["CreationTime"], ended)
+    return {
+        "TrainingJobName": name,
+        "TrainingJobArn": found["TrainingJobArn"],
+        "ModelArtifacts": {"S3ModelArtifacts": uri},
+    }
+
+
+def processing(name: str, job: Mapping[str, str], done: Mapping[str, Any]) -> dict[str, Any]:
+    """What Evaluate would have left at `$.evaluation`. Raises Unusable."""
+    found = client("sagemaker").describe_processing_job(ProcessingJobName=name)
+    if found["ProcessingJobStatus"] != "Completed":
+        raise Unusable(f"it is {found['ProcessingJobStatus']}")
+    if job["model"]:
+        # Trained twice from the same, a model need not be the same.
+        artifact = done[job["model"]]["ModelArtifacts"]["S3ModelArtifacts"]
+        inputs = [i.get("S3Input", {}).get("S3Uri") for i in found.get("ProcessingInputs", [])]
+        if artifact not in inputs:
+            raise Unusable(f"it did not read {artifact}")
+    outputs = found.get("ProcessingOutputConfig", {}).get("Outputs", [])
+    uri = next((o["S3Output"]["S3Uri"] for o in outputs if o["OutputName"] == job["output"]), "")
+    report = f"{uri.rstrip('/')}/evaluation.json"
+    ended = found.get("ProcessingEndTime") or found["LastModifiedTime"]
+    check_age(head(report, "report"), "report", found["CreationTime"], ended)
+    return {
+        "ProcessingJobName": name,
+        "ProcessingJobArn": found["ProcessingJobArn"],
+        "report": report,
+        "not_before": (found["CreationTime"] - CLOCKS_DIFFER).isoformat(),
+    }
+
+
+# Another kind of job needs a function here: what its block would have left, or why the job cannot be used.
+KINDS: dict[str, tuple[str, str, Callable[..., dict[str, Any]]]] = {
+    "training": ("list_training_jobs", "Training", training),
+    "processing": ("list_processing_jobs", "Processing", processing),
+}
+
+
+def find_job(
+    job: Mapping[str, str], run: Mapping[str, Any], done: Mapping[str, Any]
+) -> tuple[dict[str, Any] | None, str]:
+    """A block's result from an earlier job; else None and why not."""
+    if job["model"] and job["model"] not in done:
+        return None, f"the {job['model']} is not an earlier one"
+    operation, kind, read = KINDS[job["kind"]]
+    why_not = []
+    for name in named_jobs(operation, kind, run["date"], run["fingerprints"][job["fingerprint"]]):
+        try:
+            return read(name, job, done), f"{name} did the same with the same data, code and parameters"
+        except Unusable as reason:
+            why_not.append(f"{name} cannot be used: {reason}")
+    return None, "; ".join(why_not) or "nothing completed is of this fingerprint"
