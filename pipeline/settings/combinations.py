@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from pipeline.settings.gate_problems import gate_problems
 from pipeline.settings.hosting_problems import hosting_problems
 from pipeline.settings.toml_file import Key
 
@@ -79,38 +80,13 @@ def environment_problems(environment: dict[str, Any]) -> Iterator[Problem]:
 
 def pipeline_problems(pipeline: dict[str, Any]) -> Iterator[Problem]:
     """Problems inside one pipeline's merged table."""
-    yield from _gate_problems(pipeline.get("gate"))
+    yield from gate_problems(pipeline.get("gate"), _table(pipeline, "champion"))
     yield from _metric_problems(pipeline.get("metrics"))
     yield from _channel_problems(_table(pipeline, "data", "channels"))
     yield from _schedule_problems(_table(pipeline, "schedule"))
     for name, value in _table(pipeline, "hyperparameters").items():
         if isinstance(value, float) and not math.isfinite(value):
             yield (("hyperparameters", name), f"{value} is not a finite number", "")
-
-
-def _gate_problems(gate: Any) -> Iterator[Problem]:
-    seen: set[str] = set()
-    for index, rule in enumerate(gate if isinstance(gate, list) else []):
-        if not isinstance(rule, dict):
-            continue
-        low, high = _number(rule.get("minimum")), _number(rule.get("maximum"))
-        if "minimum" not in rule and "maximum" not in rule:
-            yield (("gate", index), "a gate rule needs minimum or maximum", "add minimum = … or maximum = …")
-        if low is not None and high is not None and low > high:
-            yield (
-                ("gate", index, "minimum"),
-                f"minimum {low:g} is above maximum {high:g}; nothing can pass",
-                "swap them, or drop one",
-            )
-        metric = rule.get("metric")
-        if isinstance(metric, str):
-            if metric in seen:
-                yield (
-                    ("gate", index, "metric"),
-                    f"{metric!r} has two rules",
-                    "put both bounds into one rule",
-                )
-            seen.add(metric)
 
 
 def _metric_problems(metrics: Any) -> Iterator[Problem]:

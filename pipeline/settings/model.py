@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from pipeline.settings.base import InstanceType, Model
+from pipeline.settings.gate import Champion, GateRule
 from pipeline.settings.hosting import EndpointCapacity, Rollout
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,30}$", description="lower case, digits and hyphens")]
@@ -177,14 +178,6 @@ class Data(Model):
     channels: Annotated[dict[Name, Channel], Field(min_length=1)]
 
 
-class GateRule(Model):
-    """One metric of the held-out evaluation, by name, and the bound it must meet."""
-
-    metric: Annotated[str, Field(min_length=1, description="name in evaluation.json, such as accuracy")]
-    minimum: float | None = None
-    maximum: float | None = None
-
-
 class Schedule(Model):
     """When the pipeline runs by itself."""
 
@@ -222,6 +215,7 @@ class PipelineSettings(Model):
     metrics: list[MetricDefinition] = []
     data: Data
     gate: Annotated[list[GateRule], Field(min_length=1)]
+    champion: Champion = Champion()
     schedule: Schedule = Schedule()
     smoke: Smoke
     check: Check = Check()
