@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pipeline import __version__
+from pipeline.aws import web_identity
 from pipeline.aws.errors import as_target_error, told
 from pipeline.errors import TargetError
 
@@ -208,9 +209,12 @@ def _session(target: Target) -> Any:
     import boto3
     import botocore.session
 
-    if target.credentials is None:
+    if target.credentials is None and not web_identity.wanted(os.environ):
         return boto3.Session(region_name=target.region)
     core = botocore.session.Session()
+    if target.credentials is None:
+        web_identity.provide(core, target.region)
+        return boto3.Session(region_name=target.region, botocore_session=core)
     _ignore_settings(core)
     return boto3.Session(
         aws_access_key_id=target.credentials.access_key_id,

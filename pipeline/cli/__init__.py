@@ -33,6 +33,7 @@ VERBS = (
     "graph",
     "invoke",
     "approve",
+    "ci",
     "down",
     "local",
 )

@@ -23,6 +23,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="the pipeline")
     parser.add_argument("--date", metavar="DATE", help="YYYY-MM-DD or an ISO time (default: now)")
     parser.add_argument("--force", action="store_true", help="ignore the watermark: train on known data too")
+    parser.add_argument("--pull-request", default="", metavar="N", help="what brought it about: recorded")
+    parser.add_argument("--run-url", default="", metavar="URL", help="the build's page: recorded")
     parser.add_argument(
         "--follow",
         action=argparse.BooleanOptionalAction,
@@ -53,7 +55,14 @@ def run(args: argparse.Namespace) -> int:
     if args.execution:
         started = start.find(settings, clients, args.execution)
     else:
-        started = start.start(settings, clients, date=args.date, force=args.force)
+        started = start.start(
+            settings,
+            clients,
+            date=args.date,
+            force=args.force,
+            pull_request=args.pull_request,
+            run_url=args.run_url,
+        )
     _output.say(f"{'attached to' if started.attached else 'started'} {started.name}")
     if args.follow:
         return _follow.follow(args, settings, clients, started)

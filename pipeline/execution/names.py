@@ -20,9 +20,10 @@ def base_name(day: str, git_sha: str, machine: str, data: Mapping[str, Any]) -> 
         day: the input's date, or today's: YYYY-MM-DD or an ISO time.
         git_sha: the commit; empty outside a repository.
         machine: what identifies the deployed definition (its digest).
-        data: the execution's input; all of it counts but the commit, which stands in the name itself.
+        data: the execution's input; all of it counts but the commit, which stands in the name itself, and
+            what only says who started it: a job that is run again finds the run of its first try.
     """
-    counted = {key: value for key, value in data.items() if key != "GIT_SHA"}
+    counted = {key: value for key, value in data.items() if key not in ("GIT_SHA", "PULL_REQUEST", "RUN_URL")}
     text = json.dumps([machine, counted], sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
     return f"{parse_day(day):%Y%m%d}-{git_sha[:7] or 'nogit'}-{digest}"

@@ -39,12 +39,21 @@ def machine_arn(settings: Settings) -> str:
     return Names.of(settings).state_machine_arn
 
 
-def start(settings: Settings, clients: Clients, *, date: str | None = None, force: bool = False) -> Started:
+def start(
+    settings: Settings,
+    clients: Clients,
+    *,
+    date: str | None = None,
+    force: bool = False,
+    pull_request: str = "",
+    run_url: str = "",
+) -> Started:
     """Start a run; a running one with the same commit, definition and input is attached to instead.
 
     Args:
         date: YYYY-MM-DD or an ISO time; None lets the state machine take its start time.
         force: train on known data too.
+        pull_request, run_url: what brought it about; recorded with the model.
 
     Raises:
         SettingsError: the date is not one.
@@ -65,6 +74,10 @@ def start(settings: Settings, clients: Clients, *, date: str | None = None, forc
         data["FORCE"] = True
     if sha:
         data["GIT_SHA"] = sha
+    # Ends in tags and metadata of 256 characters.
+    data |= {
+        key: value[:256] for key, value in (("PULL_REQUEST", pull_request), ("RUN_URL", run_url)) if value
+    }
     with told(clients.target.name):
         arn = machine_arn(settings)
         machine = _describe_machine(settings, clients, arn)

@@ -23,9 +23,10 @@ ALLOWED = {
     "conformance": {"settings", "image"},
     "graph": set(),
     "cost": set(),
-    "plan": {"settings", "render", "image", "aws", "graph", "cost", "lambdas"},
+    "plan": {"settings", "render", "image", "aws", "graph", "cost"},
     "apply": {"settings", "render", "image", "aws", "plan"},
     "execution": {"settings", "render", "aws", "plan", "apply", "graph"},
+    "ci": {"settings", "image", "plan"},
     "local": {"image"},
     "lambdas": set(),
 }

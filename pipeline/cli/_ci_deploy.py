@@ -1,0 +1,141 @@
+"""The verbs of a job that change an environment: apply, promote, rollback, retrain."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline import settings as store
+from pipeline.ci import git, say
+from pipeline.cli import _ci_job, _ci_look
+from pipeline.errors import ApplyError, PipelineError, SettingsError
+
+if TYPE_CHECKING:
+    from pipeline.ci import Context
+    from pipeline.ci.github import Forge
+    from pipeline.ci.reviewed import Reviewed
+
+
+def apply(args: argparse.Namespace) -> int:
+    """Each pipeline concerned, one after the other; one that fails does not keep the others waiting."""
+    context = _ci_job.context()
+    found = _ci_look.look(context)
+    names = found.in_environment(args.environment)
+    folder = _ci_job.root() / args.out
+    folder.mkdir(parents=True, exist_ok=True)
+    codes: dict[str, int] = {}
+    for name in names:
+        try:
+            codes[name] = _apply_one(context, args, name, folder)
+        except PipelineError as error:
+            say.annotate("error", str(error), title=f"{name} in {args.environment}")
+            codes[name] = error.exit_code
+    _report(f"Applied in {args.environment}", codes)
+    return max(codes.values(), default=0)
+
+
+def _apply_one(context: Context, args: argparse.Namespace, name: str, folder: Path) -> int:
+    from pipeline.ci import reviewed, subjects
+    from pipeline.ci.github import Forge
+
+    settings = store.load(_ci_job.root(), name, args.environment)
+    reference = ["--environment", args.environment]
+    forge = Forge.of(context, os.environ)
+    merged = _reviewed(context, forge, name, args)
+    _ci_job.take_role(settings, "deploy", context)
+    file = folder / f"{name}.plan.json"
+    if merged is None:
+        with say.group(f"plan {name} in {args.environment}"):
+            code = _ci_job.verb("plan", name, *reference, "--out", str(file))
+        if code:
+            return code
+        reviewed.require_digest(file, args.digest)
+    else:
+        file.write_bytes(merged.bundle.plan)
+        print(f"{name}: the plan of pull request #{merged.pull_request}, digest {merged.bundle.digest[:16]}")
+    with say.group(f"apply {name} in {args.environment}"):
+        code = _ci_job.verb("apply", name, *reference, "--plan", str(file), "--yes")
+    if code:
+        return code
+    subjects.add(folder, settings, file)
+    with say.group(f"run {name} in {args.environment}"):
+        return _run(context, name, reference, merged.pull_request if merged else 0)
+
+
+def _reviewed(context: Context, forge: Forge | None, name: str, args: argparse.Namespace) -> Reviewed | None:
+    """The plan that people saw; None where this push came without a pull request, or a digest was given."""
+    from pipeline.ci import reviewed
+
+    if args.digest:
+        say.annotate(
+            "notice", f"{context.actor} gave the digest {args.digest}", title="not from a pull request"
+        )
+        return None
+    if forge is None:
+        raise ApplyError(
+            "without a token nobody can say whether this was reviewed",
+            where="GITHUB_TOKEN",
+            hint="give it to the step, or apply a digest: pipeline ci apply --digest",
+        )
+    commits = git.commits(_ci_job.root(), context.base, context.sha)
+    found = reviewed.find(forge, context, commits, name, args.environment)
+    if found is None:
+        say.annotate("notice", "pushed without a pull request: a fresh plan is applied", title=name)
+    return found
+
+
+def _run(context: Context, name: str, reference: list[str], pull_request: int) -> int:
+    """Start the run for this commit (or attach to it) and follow it."""
+    words = ["run", name, *reference, "--follow", "--run-url", context.run_url]
+    return _ci_job.verb(*words, *(["--pull-request", str(pull_request)] if pull_request else []))
+
+
+def promote(args: argparse.Namespace) -> int:
+    """Every pipeline of the repository, to this environment."""
+    context = _ci_job.context()
+    if context.event != "tag":
+        raise SettingsError(f"a release is a tag, and this is a {context.event}", where=context.ref)
+    codes: dict[str, int] = {}
+    for name in _ci_look.look(context).in_environment(args.environment):
+        settings = store.load(_ci_job.root(), name, args.environment)
+        _ci_job.take_role(settings, "deploy", context)
+        with say.group(f"promote {name} {context.tag} to {args.environment}"):
+            codes[name] = _ci_job.verb("promote", name, context.tag, "-e", args.environment, "--yes")
+    _report(f"Promoted {context.tag} to {args.environment}", codes)
+    return max(codes.values(), default=0)
+
+
+def rollback(args: argparse.Namespace) -> int:
+    """The other verb, under the role of the environment."""
+    context = _ci_job.context()
+    settings = store.load(_ci_job.root(), args.name, args.environment)
+    _ci_job.take_role(settings, "deploy", context)
+    words = ["rollback", args.name, "-e", args.environment, "--reason", args.reason, "--yes"]
+    with say.group(f"rollback {args.name} in {args.environment}"):
+        code = _ci_job.verb(*words, *(["--to", args.to] if args.to else []))
+    _report(f"Rolled back in {args.environment}: {args.reason}", {args.name: code})
+    return code
+
+
+def retrain(args: argparse.Namespace) -> int:
+    """Pipelines that EventBridge does not start by itself; without new data their run says so and ends."""
+    context = _ci_job.context()
+    codes: dict[str, int] = {}
+    for name in store.names(_ci_job.root()):
+        settings = store.load(_ci_job.root(), name, args.environment)
+        if settings.pipeline.schedule.enabled:
+            print(f"{name}: EventBridge starts it ({settings.pipeline.schedule.expression})")
+            continue
+        _ci_job.take_role(settings, "deploy", context)
+        with say.group(f"run {name} in {args.environment}"):
+            codes[name] = _run(context, name, ["--environment", args.environment], 0)
+    _report(f"Retrained in {args.environment}", codes)
+    return max(codes.values(), default=0)
+
+
+def _report(title: str, codes: dict[str, int]) -> None:
+    rows = [f"| {name} | {'well' if not code else f'failed ({code})'} |" for name, code in codes.items()]
+    text = "\n".join(["| Pipeline | Ended |", "|---|---|", *rows]) if rows else "No pipeline is concerned."
+    say.summary(f"### {title}\n\n{text}")
