@@ -16,6 +16,7 @@ from pipeline.check.states import Integration
 
 # Step Functions' name of a service -> botocore's, where they differ.
 _SERVICES = {
+    "applicationautoscaling": "application-autoscaling",
     "states": "stepfunctions",
     "sfn": "stepfunctions",
     "cloudwatchlogs": "logs",

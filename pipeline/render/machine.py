@@ -59,6 +59,32 @@ def resources(context: Context) -> dict[str, Resource]:
             },
         },
         "Schedule": _schedule(context),
+        **_model_metric(context),
+    }
+
+
+def _model_metric(context: Context) -> dict[str, Resource]:
+    """What takes the model's own metric out of the container's log, one number a line (serving.metric)."""
+    metric = context.settings.environment.rollout.alarms.model
+    if metric is None:
+        return {}
+    return {
+        "ModelMetricFilter": {
+            "Type": "AWS::Logs::MetricFilter",
+            "Properties": {
+                "FilterName": f"{context.names.stack}-{metric.name}",
+                "LogGroupName": ref("EndpointLogGroup"),
+                "FilterPattern": f'{{ $.event = "metric" && $.name = "{metric.name}" }}',
+                "MetricTransformations": [
+                    {
+                        "MetricNamespace": f"{context.names.project}/Models",
+                        "MetricName": metric.name,
+                        "MetricValue": "$.value",
+                        "Dimensions": [{"Key": "EndpointConfigName", "Value": "$.deployment"}],
+                    }
+                ],
+            },
+        }
     }
 
 

@@ -14,10 +14,12 @@ from typing import Any
 
 from pipeline.errors import DefinitionError
 from pipeline.names import Names
+from pipeline.render import hosting_permissions
 from pipeline.render.model import canonical
+from pipeline.render.statement import Statement, allow
 from pipeline.render.tasks import Call, call, pattern_of, tasks
 
-Statement = dict[str, Any]
+__all__ = ["Statement", "allow", "derive", "merge", "observability", "role_reference"]
 
 # sagemaker operation -> (ARN's resource type, field with the name)
 _SAGEMAKER = {
@@ -31,6 +33,7 @@ _SAGEMAKER = {
     "CreateEndpoint": ("endpoint", "EndpointName"),
     "UpdateEndpoint": ("endpoint", "EndpointName"),
     "DescribeEndpoint": ("endpoint", "EndpointName"),
+    "DescribeEndpointConfig": ("endpoint-config", "EndpointConfigName"),
     "DeleteEndpoint": ("endpoint", "EndpointName"),
     "DescribeTrainingJob": ("training-job", "TrainingJobName"),
     "DescribeProcessingJob": ("processing-job", "ProcessingJobName"),
@@ -67,18 +70,6 @@ def derive(asl: dict[str, Any], names: Names, extra: list[Statement]) -> list[St
             )
         found += statements
     return merge([*found, *extra, *observability()])
-
-
-def allow(actions: str | list[str], resources: Any, condition: dict[str, Any] | None = None) -> Statement:
-    """One statement; single values become lists."""
-    statement: Statement = {
-        "Effect": "Allow",
-        "Action": [actions] if isinstance(actions, str) else actions,
-        "Resource": resources if isinstance(resources, list) else [resources],
-    }
-    if condition:
-        statement["Condition"] = condition
-    return statement
 
 
 def merge(statements: list[Statement]) -> list[Statement]:
@@ -135,7 +126,10 @@ def _sagemaker(called: Call, parameters: dict[str, Any], names: Names) -> list[S
     if operation in ("CreateEndpoint", "UpdateEndpoint"):
         config = pattern_of(parameters, "EndpointConfigName", f"{names.stack}-*")
         resources.append(names.arn("sagemaker", f"endpoint-config/{config}".lower()))
-    statements = [allow(f"sagemaker:{operation}", resources)]
+    statements = [
+        allow(f"sagemaker:{operation}", resources),
+        *hosting_permissions.rollback(parameters, names),
+    ]
     if parameters.get("Tags") or "Tags.$" in parameters:
         statements.append(allow("sagemaker:AddTags", arn))
     if called.pattern == "sync":
@@ -176,6 +170,8 @@ def _sns(called: Call, parameters: dict[str, Any], _: Names) -> list[Statement]:
 
 
 _RULES: dict[str, Callable[[Call, dict[str, Any], Names], list[Statement]]] = {
+    "applicationautoscaling": hosting_permissions.scaling,
+    "cloudwatch": hosting_permissions.alarms,
     "lambda": _lambda,
     "sagemaker": _sagemaker,
     "ssm": _ssm,

@@ -13,6 +13,7 @@ from pipeline.functions import Function
 from pipeline.render import permissions
 from pipeline.render.context import Context, Resource
 from pipeline.render.permissions import Statement, allow, merge
+from pipeline.settings.hosting_problems import ALARM_KINDS
 
 POLICY_VERSION = "2012-10-17"
 
@@ -111,6 +112,20 @@ def _model(context: Context) -> list[Statement]:
         *_image(context),
         *_logs(context, f"/aws/sagemaker/Endpoints/{names.stack}"),
         _metrics("/aws/sagemaker/Endpoints"),
+        *_rollback_alarms(context),
+    ]
+
+
+def _rollback_alarms(context: Context) -> list[Statement]:
+    """SageMaker reads the alarms of a rollout; AWS asks this of the execution role, besides the caller's.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-configuration.html
+    """
+    alarms = context.settings.environment.rollout.alarms
+    if not any(getattr(alarms, kind) is not None for kind in ALARM_KINDS):
+        return []
+    return [
+        allow("cloudwatch:DescribeAlarms", context.names.arn("cloudwatch", f"alarm:{context.names.stack}-*"))
     ]
 
 
@@ -255,6 +270,10 @@ def _collect_superseded(context: Context) -> list[Statement]:
         allow("sagemaker:DeleteModel", names.arn("sagemaker", f"model/{names.stack}-*")),
         # Listing knows no resources.
         allow(["sagemaker:ListEndpointConfigs", "sagemaker:ListModels"], "*"),
+        allow(
+            ["cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms"],
+            names.arn("cloudwatch", f"alarm:{names.stack}-*"),
+        ),
     ]
 
 

@@ -22,7 +22,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.steps import retry, smoke
+from pipeline.errors import DefinitionError
+from pipeline.steps import retry, rollout, scaling, smoke
 from pipeline.steps.block import (
     CALL_SECONDS,
     Block,
@@ -33,41 +34,47 @@ from pipeline.steps.block import (
     invoke,
     tags,
 )
-from pipeline.steps.endpoint import OPTIMISED, WAIT_SECONDS, endpoint_step, finding, watching
+from pipeline.steps.endpoint import OPTIMISED, endpoint_step, finding, wait_seconds, watching
 from pipeline.steps.intrinsics import fmt
 from pipeline.steps.notify import tell
 from pipeline.steps.register import PACKAGE_ARN
 from pipeline.steps.sdk import Choice, ChoiceRule, EndpointConfigStep, Pass, Task
 from pipeline.steps.view import Settings
 
-VARIANT = "AllTraffic"
-
 
 class Deploy(Block):
     """Creates or updates the pipeline's endpoint with the version at `$.package`; see the module's text.
 
     Args:
-        network_isolation: the serving container gets no network besides its requests.
+        network_isolation: the serving container gets no network besides its requests; by default so, except
+            on a serverless endpoint, which knows neither isolation nor VPC.
         vpc_config: `{"Subnets": [...], "SecurityGroupIds": [...]}`.
     """
-
-    wait_seconds = 2 * WAIT_SECONDS  # for others before, for our own change after
 
     def __init__(
         self,
         settings: Settings,
         *,
-        network_isolation: bool = True,
+        network_isolation: bool | None = None,
         vpc_config: dict[str, list[str]] | None = None,
     ) -> None:
+        if rollout.is_serverless(settings) and (network_isolation or vpc_config):
+            raise DefinitionError(
+                "a serverless endpoint takes neither network isolation nor a VPC",
+                where="Deploy",
+                hint='leave them out, or set capacity = "instances" in pipeline.toml',
+            )
+        isolated = not rollout.is_serverless(settings) if network_isolation is None else network_isolation
         name = settings.stack_name
         config_name = fmt(name + "-{}", "$.run.run_id")
-        watch, healthy = watching(name)
-        update = endpoint_step("UpdateEndpoint", name, config_name, {}, update=True)
+        watch, healthy = watching(settings, name)
+        options = rollout.update_options(settings)
+        update = endpoint_step("UpdateEndpoint", name, config_name, options, update=True)
         create = endpoint_step("CreateEndpoint", name, config_name, {"Tags": tags(settings)}, update=False)
         create.next(watch)
-        find = finding(name, create, update, watch)
-        create_model = _model(settings, config_name, network_isolation, vpc_config)
+        hold = scaling.before_update(settings, name, update)
+        find = finding(settings, name, create, update, watch)
+        create_model = _model(settings, config_name, isolated, vpc_config)
         config = _config(settings, config_name)
         requested = Pass(
             "NameRequestedConfig",
@@ -81,8 +88,11 @@ class Deploy(Block):
         marked = Choice("IsDataDoneWith", comment="Promotion and rollback may deploy without a watermark.")
         marked.add_choice(ChoiceRule.IsPresent(variable="$.run.watermark", value=False), collect)
         finish = [smoke.test(settings, name), marked, commit, collect, _told(settings, name)]
-        prepare = [create_model, config, requested, begin]
-        super().__init__(settings, [*prepare, *find, update, watch, *healthy, *finish])
+        prepare = [create_model, config, requested, *rollout.alarms(settings, config_name), begin]
+        resume = scaling.after_update(settings, name)
+        super().__init__(settings, [*prepare, *find, *hold, update, watch, *healthy, *resume, *finish])
+        scaling.resume_on_failure(settings, name, hold[0], resume[0] if resume else None)
+        self.wait_seconds = 2 * wait_seconds(settings)  # for others before, for our own change after
 
 
 def _model(
@@ -95,7 +105,11 @@ def _model(
     parameters: dict[str, Any] = {
         "ModelName.$": name,
         # The registered version decides image and artifact; only an Approved one can be deployed.
-        "PrimaryContainer": {"ModelPackageName.$": PACKAGE_ARN},
+        "PrimaryContainer": {
+            "ModelPackageName.$": PACKAGE_ARN,
+            # What the container reports of its model is told apart by it: serving.metric.
+            "Environment": {"SERVING_DEPLOYMENT.$": name},
+        },
         "ExecutionRoleArn": "${ModelRoleArn}",
         "EnableNetworkIsolation": network_isolation,
         "Tags": tags(settings),
@@ -113,27 +127,23 @@ def _model(
 
 
 def _config(settings: Settings, name: str) -> EndpointConfigStep:
-    capacity = settings.environment.endpoint
     step = EndpointConfigStep(
         "CreateEndpointConfig",
         endpoint_config_name="unused",
         model_name="unused",
-        initial_instance_count=capacity.instance_count,
-        instance_type=capacity.instance_type,
-        variant_name=VARIANT,
+        initial_instance_count=1,
+        instance_type="unused",
+        variant_name=rollout.VARIANT,
         timeout_seconds=CALL_SECONDS,
         retry=retry.for_sagemaker(),
         result_path="$.endpoint_config",
     )
-    variant = {
-        "InitialInstanceCount": capacity.instance_count,
-        "InitialVariantWeight": 1,
-        "InstanceType": capacity.instance_type,
-        "ModelName.$": name,
-        "VariantName": VARIANT,
-    }
     return step.amend(
-        {"EndpointConfigName.$": name, "ProductionVariants": [variant], "Tags": tags(settings)},
+        {
+            "EndpointConfigName.$": name,
+            "ProductionVariants": [rollout.variant(settings, name)],
+            "Tags": tags(settings),
+        },
         drop=("EndpointConfigName",),
     ).select({"EndpointConfigArn.$": "$.EndpointConfigArn"})
 

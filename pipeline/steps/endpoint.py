@@ -2,21 +2,25 @@
 
 Waiting grows by a second each time (1, 2, 3 ...), so that a quick target is not slept away and a slow one
 not polled to death. SageMaker ends every change itself, at the latest by its time limits for download and
-start, an hour each; MAX_POLLS, about four hours, is for the day it does not. Step Functions has no `.sync`
-for endpoints.
+start, an hour each, and a rollout by its own; the number of polls is for the day it does not. Step Functions
+has no `.sync` for endpoints.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from pipeline.steps import retry
 from pipeline.steps.block import CALL_SECONDS, Failure, call, forgive
 from pipeline.steps.intrinsics import fmt, plus_one
-from pipeline.steps.sdk import Chain, ChoiceRule, EndpointStep, Gateway, Pass, Task, Wait
+from pipeline.steps.rollout import alarm_kinds
+from pipeline.steps.sdk import Chain, Choice, ChoiceRule, EndpointStep, Gateway, Pass, Task, Wait
+from pipeline.steps.tripped import tripped
+from pipeline.steps.view import Settings
 
-MAX_POLLS = 170
-WAIT_SECONDS = MAX_POLLS * (MAX_POLLS + 1) // 2
+# Download and start of a container may take an hour each; twice, for a rollback.
+STARTING_SECONDS = 4 * 3600
 
 # Every EndpointStatus of the API, by what can be done with the endpoint; a test compares with botocore.
 SERVING = ("InService",)
@@ -32,6 +36,17 @@ NOT_FOUND = "Could not find endpoint"
 IN_PROGRESS = "Cannot update in-progress endpoint"
 EXISTS = "Cannot create already existing endpoint"
 OPTIMISED, AWS_SDK = "SageMaker.AmazonSageMakerException", "SageMaker.SageMakerException"
+
+
+def max_polls(settings: Settings) -> int:
+    """How often an endpoint is looked at until it is given up: waits of 1, 2, 3 ... s outlast a rollout."""
+    seconds = STARTING_SECONDS + settings.environment.rollout.maximum_seconds
+    return math.ceil(math.sqrt(2 * seconds))
+
+
+def wait_seconds(settings: Settings) -> int:
+    """Seconds that all looks at an endpoint may take."""
+    return max_polls(settings) * (max_polls(settings) + 1) // 2
 
 
 def endpoint_step(
@@ -53,7 +68,9 @@ def endpoint_step(
     )
 
 
-def finding(name: str, create: EndpointStep, update: EndpointStep, watch: Task) -> list[Any]:
+def finding(
+    settings: Settings, name: str, create: EndpointStep, update: EndpointStep, watch: Task
+) -> list[Any]:
     """States that end where the endpoint `name` exists and takes an update; `$.before` is what it was.
 
     Where there is none, `create` is next; where it runs what was asked for already, `watch`.
@@ -89,14 +106,14 @@ def finding(name: str, create: EndpointStep, update: EndpointStep, watch: Task) 
     odd = Failure("EndpointNotDeployable", fmt(f"Endpoint {name} has the unknown status {{}}", path))
 
     ready = Gateway("EndpointTakesUpdates", _is(path, *SERVING, *IMPAIRED), otherwise=odd)
-    ready.add_choice(_gave_up(path, *IN_MOTION, *GOING_AWAY, *BROKEN), busy)
+    ready.add_choice(_gave_up(settings, path, *IN_MOTION, *GOING_AWAY, *BROKEN), busy)
     ready.add_choice(_is(path, *IN_MOTION, *GOING_AWAY), wait)
     ready.add_choice(_is(path, *BROKEN), delete)
     ready.add_choice(ChoiceRule.And([_is(path, *SERVING), _runs_ours("$.before")]), watch)
     return [describe, ready]
 
 
-def watching(name: str) -> tuple[Task, list[Any]]:
+def watching(settings: Settings, name: str) -> tuple[Task, list[Any]]:
     """The state to enter after a change, and the states from there to an endpoint that runs our config."""
     path = "$.endpoint.EndpointStatus"
     describe = call(
@@ -104,12 +121,13 @@ def watching(name: str) -> tuple[Task, list[Any]]:
     )
     wait = _waiting("WaitForEndpoint", describe)
     late = Failure(
-        "EndpointTimedOut", fmt(f"Endpoint {name} is still {{}} after {MAX_POLLS} looks at it", path)
+        "EndpointTimedOut",
+        fmt(f"Endpoint {name} is still {{}} after {max_polls(settings)} looks at it", path),
     )
     bad, bad_why = _with_reason("EndpointFailed", f"Endpoint {name} is {{}} instead of InService", path)
     ended = _is(path, *BROKEN, *GOING_AWAY, *IMPAIRED)
     in_service = Gateway("EndpointInService", _is(path, *SERVING), otherwise=bad)
-    in_service.add_choice(_gave_up(path, *IN_MOTION), late)
+    in_service.add_choice(_gave_up(settings, path, *IN_MOTION), late)
     in_service.add_choice(_is(path, *IN_MOTION), wait)
     in_service.add_choice(ChoiceRule.And([_HAS_REASON, ended]), bad_why)
     in_service.add_choice(ended, bad)
@@ -137,9 +155,12 @@ def watching(name: str) -> tuple[Task, list[Any]]:
             "$.requested.EndpointConfigName",
         ),
     )
-    ours = Gateway("EndpointRunsRequestedConfig", same, otherwise=back)
+    why = Choice("RollbackSaysWhy")
+    why.add_choice(_HAS_REASON, back_why)
+    why.default_choice(back)
+    taken_back = tripped(name, why) if alarm_kinds(settings) else why
+    ours = Gateway("EndpointRunsRequestedConfig", same, otherwise=taken_back)
     ours.add_choice(ChoiceRule.And([ChoiceRule.Not(same), ChoiceRule.Not(before)]), superseded)
-    ours.add_choice(ChoiceRule.And([_HAS_REASON, ChoiceRule.Not(same)]), back_why)
     return describe, [in_service, ours]
 
 
@@ -164,8 +185,8 @@ def _is(path: str, *statuses: str) -> Any:
     return rules[0] if len(rules) == 1 else ChoiceRule.Or(rules)
 
 
-def _gave_up(path: str, *statuses: str) -> Any:
-    enough = ChoiceRule.NumericGreaterThanEquals(variable="$.deployment.polls", value=MAX_POLLS)
+def _gave_up(settings: Settings, path: str, *statuses: str) -> Any:
+    enough = ChoiceRule.NumericGreaterThanEquals(variable="$.deployment.polls", value=max_polls(settings))
     return ChoiceRule.And([enough, _is(path, *statuses)])
 
 

@@ -18,7 +18,13 @@ import re
 from pipeline.steps.sdk import Retry
 
 # How the AWS SDK for Java 2 spells a service in error names, where it is not simply capitalised.
-_SDK_SPELLING = {"sagemaker": "SageMaker", "dynamodb": "DynamoDb", "eventbridge": "EventBridge"}
+_SDK_SPELLING = {
+    "applicationautoscaling": "ApplicationAutoScaling",
+    "cloudwatch": "CloudWatch",
+    "dynamodb": "DynamoDb",
+    "eventbridge": "EventBridge",
+    "sagemaker": "SageMaker",
+}
 
 
 def _retry(errors: list[str], interval: int, attempts: int, *, ceiling: int, backoff: float = 2.0) -> Retry:
@@ -51,15 +57,17 @@ def for_sagemaker() -> list[Retry]:
     ]
 
 
-def for_aws_sdk(service: str, *, unnamed: bool = True) -> list[Retry]:
+def for_aws_sdk(service: str, *, unnamed: bool = True, also: tuple[str, ...] = ()) -> list[Retry]:
     """Of an `aws-sdk:<service>` task.
 
     Args:
         unnamed: also what the service gives no name of its own, which holds throttling but also requests
             that are wrong for good; leave it out where such an error is an answer (not found).
+        also: errors of the service's own that pass by themselves.
     """
     prefix = _SDK_SPELLING.get(service, service.capitalize())
     names = ["ThrottlingException", f"{prefix}.ThrottlingException", f"{prefix}.SdkClientException"]
+    names += [f"{prefix}.{name}" for name in also]
     if unnamed:
         names.append(f"{prefix}.{prefix}Exception")
     return [_retry(names, 3, 3, ceiling=30)]

@@ -8,6 +8,7 @@ from pipeline.steps.block import FailWithCaught, go_on, invoke
 from pipeline.steps.endpoint import endpoint_step
 from pipeline.steps.intrinsics import fmt
 from pipeline.steps.register import set_approval
+from pipeline.steps.rollout import is_scaled
 from pipeline.steps.sdk import Catch, Chain, Choice, ChoiceRule, Pass
 from pipeline.steps.view import Settings
 
@@ -31,7 +32,9 @@ def test(settings: Settings, name: str) -> Any:
         result_path="$.smoke",
     ).select({"status.$": "$.Payload.status", "latency_ms.$": "$.Payload.latency_ms"})
     rejecting = _rejecting()
-    restore = endpoint_step("RestoreEarlierConfig", name, "$.before.EndpointConfigName", {}, update=True)
+    # Its own number of instances is the least there may be; those that the load called for stay.
+    options = {"RetainAllVariantProperties": True} if is_scaled(settings) else {}
+    restore = endpoint_step("RestoreEarlierConfig", name, "$.before.EndpointConfigName", options, update=True)
     go_on(restore, rejecting)
     updated = ChoiceRule.StringEquals(variable="$.deployment.change", value="update")
     earlier = Choice("IsThereAnEarlierConfig")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from pipeline.check.needs.hosting import rolls_back
 from pipeline.check.needs.need import Need
 from pipeline.check.needs.tasks import glob, role_named, role_values
 from pipeline.check.states import State, integration, tasks
@@ -37,13 +38,23 @@ _BOTH = ("CheckpointConfig.S3Uri",)
 
 def of_jobs(subject: Subject) -> Iterator[tuple[str, Need]]:
     """Every (role, need) of the roles that Tasks hand to SageMaker."""
+    watched = False
+    hosts: dict[str, State] = {}
     for task in tasks(subject.asl):
         call = integration(task.body)
         if call is None or call.service != "sagemaker":
             continue
+        watched = watched or rolls_back(call, task.arguments if isinstance(task.arguments, dict) else {})
         for role in {role_named(subject, value) for value in role_values(task.arguments)} - {""}:
+            if call.operation == "CreateModel":
+                hosts[role] = task
             for need in _of_task(subject, task):
                 yield role, need
+    for role, task in hosts.items() if watched else ():
+        yield (
+            role,
+            Need("cloudwatch:DescribeAlarms", "*", f"alarms watch the model of {task.name}", task.path),
+        )
 
 
 def _of_task(subject: Subject, task: State) -> Iterator[Need]:

@@ -22,9 +22,13 @@ _RENAMED = {
 }
 
 
+# What a service signs with -> how IAM calls it, where they differ.
+_PREFIXES = {"monitoring": "cloudwatch"}
+
+
 def iam_actions(service: str, prefix: str, operation: str) -> tuple[str, ...]:
     """The IAM actions an API operation is authorised by."""
-    return _RENAMED.get((service, operation), (f"{prefix}:{operation}",))
+    return _RENAMED.get((service, operation), (f"{_PREFIXES.get(prefix, prefix)}:{operation}",))
 
 
 @functools.cache

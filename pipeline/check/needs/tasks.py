@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline.check import api
 from pipeline.check.cloudformation import logical_role
+from pipeline.check.needs import hosting
 from pipeline.check.needs.need import Need
 from pipeline.check.needs.reference import arn_forms, dependent_actions, iam_actions
 from pipeline.check.states import Integration, State, integration, tasks
@@ -106,6 +107,7 @@ def of_task(subject: Subject, task: State) -> Iterator[Need]:
             targets.append(target)
             yield Need(action, target, why, task.path)
     yield from _dependent(subject, task, call, arguments, targets)
+    yield from hosting.of_call(task, call, arguments)
     if call.pattern.startswith("sync"):
         yield from _of_sync(subject, task, call, targets)
 

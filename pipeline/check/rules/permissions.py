@@ -74,6 +74,9 @@ def unneeded_action(subject: Subject) -> Iterator[Hit]:
                     )
 
 
+# Actions whose resources AWS names by an id of its own: bound by a condition key instead.
+_BOUND_BY = {"application-autoscaling": "application-autoscaling:service-namespace"}
+
 # Actions that take no resource although the reference lists one: log delivery.
 _ONLY_STAR = {action.lower() for action in needs.LOG_DELIVERY}
 
@@ -99,10 +102,17 @@ def _wild_statement(statement: Statement) -> Iterator[Hit]:
         if not everything:
             continue
         for action in statement.actions:
-            forms = [] if action.lower() in _ONLY_STAR or "*" in action else needs.arn_forms(action)
+            if action.lower() in _ONLY_STAR or "*" in action or _bound(statement, action):
+                continue
+            forms = needs.arn_forms(action)
             if forms:
                 what = f"{statement.role} may {action} on {resource}, which takes an ARN"
                 yield Hit("template", (*statement.path, "Resource"), what, f"name it: {forms[0]}")
+
+
+def _bound(statement: Statement, action: str) -> bool:
+    key = _BOUND_BY.get(action.partition(":")[0])
+    return key is not None and any(key in (condition or {}) for condition in statement.conditions.values())
 
 
 def _all_of_a_kind(arn: str) -> bool:

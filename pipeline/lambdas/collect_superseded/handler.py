@@ -1,4 +1,4 @@
-"""Deletes endpoint configs and models of this stack that newer deployments have replaced.
+"""Deletes endpoint configs of this stack that newer deployments have replaced, with their models and alarms.
 
 Event: {"endpoint_name", "endpoint_config_name"}. Environment: STACK_NAME, KEEP (superseded ones that stay for
 rollback). Never touched: what the endpoint runs or is about to run, what is as new as that or newer (another
@@ -58,6 +58,13 @@ def running_configs(endpoint: dict[str, Any]) -> set[str]:
     return {name for name in (endpoint.get("EndpointConfigName"), pending.get("EndpointConfigName")) if name}
 
 
+def alarms_of_others(alarms: Iterable[str], kept: Collection[str], stack_name: str) -> list[str]:
+    """Alarms of this stack's endpoint configs, `<config>-<kind>`, but for those that are kept."""
+    pattern = re.compile(rf"({re.escape(stack_name)}-\d{{8}}-[0-9a-f]{{8}})-[a-z0-9-]+")
+    found = [(name, pattern.fullmatch(name)) for name in alarms]
+    return sorted(name for name, match in found if match and match[1] not in kept)
+
+
 def model_names(config: dict[str, Any]) -> set[str]:
     """The models a config serves, shadows included."""
     variants = [*config.get("ProductionVariants", []), *config.get("ShadowProductionVariants", [])]
@@ -89,6 +96,26 @@ def list_named(operation: str, field: str, name_field: str, stack_name: str) -> 
     ]
 
 
+def list_alarms(stack_name: str) -> list[str]:
+    """Names of all alarms that begin with the stack's."""
+    pages = client("cloudwatch").get_paginator("describe_alarms").paginate(AlarmNamePrefix=f"{stack_name}-")
+    return [alarm["AlarmName"] for page in pages for alarm in page["MetricAlarms"]]
+
+
+def delete_alarms(names: Sequence[str]) -> tuple[list[str], list[dict[str, str]]]:
+    """As delete(), 100 in one call: the API's most."""
+    deleted, failed = [], []
+    for start in range(0, len(names), 100):
+        batch = list(names[start : start + 100])
+        try:
+            client("cloudwatch").delete_alarms(AlarmNames=batch)
+        except ClientError as error:
+            failed += [{"name": f"alarm/{n}", "why": error.response["Error"]["Message"]} for n in batch]
+        else:
+            deleted += [f"alarm/{name}" for name in batch]
+    return deleted, failed
+
+
 def delete(kind: str, items: Sequence[Named]) -> tuple[list[str], list[dict[str, str]]]:
     """Delete each; return the names deleted and, of the others, why not. One failure stops no other."""
     deleted, failed = [], []
@@ -115,6 +142,8 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         return {"deleted": [], "kept": [], "failed": [], "why": why}
 
     running = running_configs(endpoint) | {event["endpoint_config_name"]}
+    # Before the configs: an alarm is made after its config, so what has none then has lost it.
+    alarms = list_alarms(stack_name)
     configs = list_named("list_endpoint_configs", "EndpointConfigs", "EndpointConfigName", stack_name)
     deleted, failed = delete("endpoint-config", superseded(configs, running, keep))
 
@@ -128,8 +157,13 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     serving = {model for name in running for model in models_of[name]}
     models = list_named("list_models", "Models", "ModelName", stack_name)
     old_models = [item for item in superseded(models, serving, 0) if item.name not in in_use]
-    more_deleted, more_failed = delete("model", old_models)
+    for done, not_done in (
+        delete("model", old_models),
+        delete_alarms(alarms_of_others(alarms, kept, stack_name)),
+    ):
+        deleted += done
+        failed += not_done
 
-    result = {"deleted": deleted + more_deleted, "kept": kept, "failed": failed + more_failed}
+    result = {"deleted": deleted, "kept": kept, "failed": failed}
     log("collected", endpoint=event["endpoint_name"], **result)
     return result
