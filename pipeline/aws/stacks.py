@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -15,12 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack as DescribeStacks, GetTemplate and ListStackResources show it."""
+    """A stack as DescribeStacks, GetTemplate and ListStackResources show it. `changed`: when it last was."""
 
     name: str
     id: str
     status: str
     reason: str = ""
+    changed: datetime | None = None
     template: Any = field(default=None, repr=False)
     parameters: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
@@ -64,6 +66,7 @@ def describe(clients: Clients, name: str) -> Stack | None:
         id=found["StackId"],
         status=found["StackStatus"],
         reason=found.get("StackStatusReason", ""),
+        changed=found.get("LastUpdatedTime") or found["CreationTime"],
         parameters={p["ParameterKey"]: p.get("ParameterValue", "") for p in found.get("Parameters", [])},
         tags={t["Key"]: t["Value"] for t in found.get("Tags", [])},
         outputs={o["OutputKey"]: o["OutputValue"] for o in found.get("Outputs", [])},
