@@ -15,6 +15,14 @@ from pipeline.lambdas.check_data import handler as check
 
 ARN = "arn:aws:states:us-east-1:111122223333:execution:iris-dev:2026-03-02-abc"
 CHANNELS = {"train": {"prefix": "in-train", "use": "train"}, "test": {"prefix": "in-test", "use": "evaluate"}}
+RECIPES = {
+    "steps": [
+        {"name": "train", "recipe": "t1", "channels": ["train"], "after": [], "image": True},
+        {"name": "evaluate", "recipe": "e1", "channels": ["test"], "after": ["train"], "image": True},
+    ],
+    "gate": "g1",
+    "serving": "s1",
+}
 ENVIRONMENT = {
     "BUCKET": "data-bucket",
     "ARTIFACT_BUCKET": "artifacts",
@@ -26,8 +34,8 @@ ENVIRONMENT = {
     "SUFFIX": "multiclass/",
     "WINDOW_DAYS": "1",
     "WATERMARK_PARAMETER": "/ml/iris-dev/watermark",
-    "RECIPE": "recipe-1",
-    "IMAGE_URI": "image@sha256:1",
+    "FINGERPRINTS": json.dumps(RECIPES),
+    "IMAGE_URI": "1.dkr.ecr/ml/iris@sha256:1",
 }
 
 
@@ -81,10 +89,21 @@ class World:
         self.s3.objects[f"in-{channel}/{day}/multiclass/{name}"] = (etag, size)
 
     def check(self, given: Any = None, arn: str = ARN) -> dict[str, Any]:
-        event = {"input": given, "start_time": "2026-03-02T03:00:00.123Z", "execution_arn": arn}
-        result = check.handler(event, None)
+        return self.answer(given, arn)["run"]
+
+    def answer(self, given: Any = None, arn: str = ARN) -> dict[str, Any]:
+        event = {"input": given, "defaults": {"GIT_SHA": "abc"}, "execution_arn": arn}
+        result = check.handler({**event, "start_time": "2026-03-02T03:00:00.123Z"}, None)
         json.dumps(result, allow_nan=False)
         return result
+
+    def prints(self, **environment: Any) -> dict[str, str]:
+        """All fingerprints, with other variables of the function."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in environment.items():
+                patch.setenv(name, value if isinstance(value, str) else json.dumps(value))
+            run = self.check()
+        return {**run["fingerprints"], "all": run["fingerprint"]}
 
 
 @pytest.fixture
@@ -178,13 +197,54 @@ def test_a_changed_object_a_new_recipe_and_a_new_image_are_new(world: World) -> 
     assert changed["new"] is True
     assert "differs" in changed["reason"]
     world.put("test", "2026-03-01")
-    for name in ("RECIPE", "IMAGE_URI"):
+    for name, value in (("FINGERPRINTS", {**RECIPES, "serving": "s2"}), ("IMAGE_URI", "r/ml/iris@sha256:2")):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv(name, "another")
+            patch.setenv(name, value if isinstance(value, str) else json.dumps(value))
             other = world.check()
             assert other["new"] is True
             assert "settings, code or image changed" in other["reason"]
     assert world.check()["new"] is False
+
+
+def changed(one: dict[str, str], other: dict[str, str]) -> set[str]:
+    assert one.keys() == other.keys()
+    return {name for name in one if one[name] != other[name]}
+
+
+def test_a_fingerprint_is_of_what_its_step_is_made_of(world: World) -> None:
+    before = world.prints()
+
+    def step(number: int, **changes: Any) -> dict[str, Any]:
+        steps = [{**s, **changes} if n == number else s for n, s in enumerate(RECIPES["steps"])]
+        return {**RECIPES, "steps": steps}
+
+    everything = {"train", "evaluate", "model", "all"}
+    assert changed(before, world.prints(FINGERPRINTS=step(0, recipe="t2"))) == everything
+    assert changed(before, world.prints(FINGERPRINTS=step(1, recipe="e2"))) == everything - {"train"}
+    assert changed(before, world.prints(FINGERPRINTS={**RECIPES, "gate": "g2"})) == {"model", "all"}
+    # Where it is served is not what it is: the same model is deployed again.
+    assert changed(before, world.prints(FINGERPRINTS={**RECIPES, "serving": "s2"})) == {"all"}
+    assert changed(before, world.prints(IMAGE_URI="1.dkr.ecr/ml/iris@sha256:2")) == everything
+    # Another account has the same image by another address.
+    assert changed(before, world.prints(IMAGE_URI="2.dkr.ecr/ml/iris@sha256:1")) == set()
+    world.put("test", "2026-03-01", etag='"e2"')
+    assert changed(before, world.prints()) == everything - {"train"}
+    world.put("test", "2026-03-01")
+    world.put("train", "2026-03-01", etag='"e2"')
+    assert changed(before, world.prints()) == everything
+
+
+def test_who_wants_it_is_kept_and_made_fit_for_the_registry(world: World) -> None:
+    answer = world.answer({"PULL_REQUEST": "17", "RUN_URL": "https://ci/run?id=1&x=" + "y" * 300})
+    assert answer["input"]["given"]["GIT_SHA"] == "abc"
+    assert answer["input"]["given"]["PULL_REQUEST"] == "17"
+    assert answer["input"]["given"]["RUN_URL"].startswith("https://ci/run?id=1&x=")
+    provenance = answer["run"]["provenance"]
+    assert (provenance["git_sha"], provenance["pull_request"]) == ("abc", "17")
+    assert provenance["run_url"].startswith("https://ci/run_id=1_x=y") and len(provenance["run_url"]) == 256
+    assert world.check()["provenance"]["pull_request"] == "none", "the registry takes no empty text"
+    with pytest.raises(ValueError, match="PULL_REQUEST must be a string, not 17"):
+        world.answer({"PULL_REQUEST": 17})
 
 
 @pytest.mark.parametrize("value", ["", "not json", "[]", "null", '{"date": "2026-03-01"}'])

@@ -16,7 +16,6 @@ from pipeline.errors import DefinitionError
 from pipeline.names import Names
 from pipeline.render import account, asl, lambdas, render, template
 from pipeline.render.context import Context
-from pipeline.render.functions import recipe
 from pipeline.settings.model import Settings
 
 Make = Callable[..., Settings]
@@ -84,20 +83,6 @@ def test_alarms_reach_a_topic_that_cloudwatch_may_use(make_settings: Make, machi
     assert resources["AlarmEmail"]["Properties"]["Endpoint"] == "a@example.org"
     alarms = [r["Properties"]["MetricName"] for r in resources.values() if "Alarm" in r["Type"]]
     assert sorted(alarms) == ["ExecutionsAborted", "ExecutionsFailed", "ExecutionsTimedOut"]
-
-
-def test_recipe_changes_with_what_makes_the_model_and_not_with_its_dress(machine: dict[str, Any]) -> None:
-    before = recipe(machine)
-    train = machine["States"]["Train"]["Parameters"]
-    train["Tags"] = [{"Key": "other", "Value": "tag"}]
-    train["TrainingJobName.$"] = "$.other"
-    assert recipe(machine) == before
-    train["HyperParameters"]["rounds"] = "11"
-    changed = recipe(machine)
-    assert changed != before
-    branch = machine["States"]["Both"]["Branches"][0]["States"]["Gate"]
-    branch["Parameters"]["Payload"]["rules"][0]["minimum"] = 0.95
-    assert recipe(machine) != changed
 
 
 def test_spot_training_may_use_its_checkpoints(make_settings: Make, machine: dict[str, Any]) -> None:
