@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
@@ -82,15 +83,16 @@ def report_of(package: Mapping[str, Any], names: Sequence[str]) -> dict[str, flo
 
 
 def metrics_of(report: Any, names: Sequence[str]) -> dict[str, float]:
-    """The report's metrics of these names, at any depth; those that are there and are numbers."""
+    """The report's metrics of these names, at any depth; those that are there and are finite numbers."""
     found: dict[str, float] = {}
 
     def walk(group: Any, path: str) -> None:
         for key, value in group.items() if isinstance(group, dict) else ():
             number = value.get("value") if isinstance(value, dict) else value
-            if isinstance(number, (int, float)) and not isinstance(number, bool):
-                for name in (key, f"{path}{key}"):
-                    if name in names:
+            plain = isinstance(number, (int, float)) and not isinstance(number, bool)
+            if plain and math.isfinite(number):
+                for name in names:
+                    if f".{path}{key}".endswith(f".{name}"):
                         found.setdefault(name, float(number))
             walk(value, f"{path}{key}.")
 
