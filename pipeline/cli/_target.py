@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pipeline.settings.model import Settings
 
 TARGETS = ("local", "aws")
+LOCAL_ROOT = "PIPELINE_LOCAL_ROOT"
 
 
 def add_target_options(parser: argparse.ArgumentParser) -> None:
@@ -51,8 +52,12 @@ def resolve_all(args: argparse.Namespace) -> tuple[list[Settings], Clients]:
     return loaded, connect_for(args, loaded[0])
 
 
-def connect_for(args: argparse.Namespace, settings: Settings) -> Clients:
-    """Clients for the target that `args` choose, in the account and region of `settings`."""
+def connect_for(args: argparse.Namespace, settings: Settings, root: Path | None = None) -> Clients:
+    """Clients for the target that `args` choose, in the account and region of `settings`.
+
+    Args:
+        root: the repository whose local target it is, where the settings lie in another checkout of it.
+    """
     from pipeline.aws import Credentials, Target, connect
 
     name = target_name(args)
@@ -61,9 +66,14 @@ def connect_for(args: argparse.Namespace, settings: Settings) -> Clients:
         return connect(Target("aws", None, region, account))
     from pipeline import local
 
-    server = local.ensure_up(Path(settings.root))
+    server = local.ensure_up(local_root(root or Path(settings.root)))
     # The emulator takes an access key id of 12 digits for the root of that account.
     return connect(Target("local", server.endpoint_url, region, account, Credentials(account, "local")))
+
+
+def local_root(root: Path) -> Path:
+    """The repository whose local target is used: $PIPELINE_LOCAL_ROOT, which other checkouts of it set."""
+    return Path(os.environ.get(LOCAL_ROOT) or root)
 
 
 def target_name(args: argparse.Namespace) -> str:
