@@ -33,7 +33,9 @@ FUNCTIONS = {
     for function in (
         Function("check_data", "Finds new data by date and fixes which objects a run reads", 300, 512),
         Function("find_reusable", "Finds models and jobs that were made of the same already", 180),
-        Function("gate", "Compares metrics of the held-out evaluation with their bounds", 60),
+        Function("find_champion", "Finds the model that serves, and its evaluation", 60),
+        # Memory is processor time in Lambda; resampling wants most of one.
+        Function("gate", "Compares metrics with their bounds and with the champion's", 60, 1024),
         Function("notify", "Tells Slack; never fails a run", 30),
         Function("request_approval", "Keeps the task token until a human decides", 60),
         Function("smoke_test", "Asks a fresh deployment for one prediction", 90),

@@ -11,9 +11,9 @@ from typing import Any
 
 # One role per actor; the Lambdas have one each besides.
 ROLES = ("StateMachine", "Training", "Processing", "Model", "Scheduler")
-# `-<YYYYMMDD>-<8 hex>-<redrive>-<wait>-<retry>`: what a job's name adds to the stack's, within
+# `-<YYYYMMDD>-<8 hex>-<kind><redrive>-<wait>-<retry>`: what a job's name adds to the stack's, within
 # SageMaker's 63.
-JOB_SUFFIX = len("-20261122-0123abcd-00-0-0")
+JOB_SUFFIX = len("-20261122-0123abcd-c00-0-0")
 MAX_NAME = 63
 
 

@@ -108,6 +108,7 @@ def _collect_superseded(context: Context) -> dict[str, Any]:
 _ENVIRONMENT = {
     "check_data": _check_data,
     "find_reusable": _find_reusable,
+    "find_champion": _stack,
     "gate": _stack,
     "notify": _notify,
     "request_approval": _request_approval,

@@ -212,8 +212,29 @@ def _check_data(context: Context) -> list[Statement]:
 def _gate(context: Context) -> list[Statement]:
     names = context.names
     return [
-        allow("s3:GetObject", names.bucket_arn(names.artifact_bucket, f"{names.runs_prefix}/*/evaluation/*")),
+        allow("s3:GetObject", _reports(context, "evaluation", "champion")),
         # Without it a report that is missing reads as access denied.
+        _list(context, names.artifact_bucket, [f"{names.runs_prefix}/*"]),
+    ]
+
+
+def _reports(context: Context, *folders: str) -> list[str]:
+    """Objects in these folders of every run: another run's evaluation is what the champion is known by."""
+    names = context.names
+    return [names.bucket_arn(names.artifact_bucket, f"{names.runs_prefix}/*/{each}/*") for each in folders]
+
+
+def _find_champion(context: Context) -> list[Statement]:
+    names, sagemaker = context.names, "sagemaker"
+    return [
+        allow("sagemaker:DescribeEndpoint", names.arn(sagemaker, f"endpoint/{names.stack}")),
+        allow("sagemaker:DescribeEndpointConfig", names.arn(sagemaker, f"endpoint-config/{names.stack}-*")),
+        allow("sagemaker:DescribeModel", names.arn(sagemaker, f"model/{names.stack}-*")),
+        allow(
+            ["sagemaker:DescribeModelPackage", "sagemaker:ListModelPackages"],
+            names.arn(sagemaker, f"model-package/{names.stack}/*"),
+        ),
+        allow("s3:GetObject", _reports(context, "evaluation")),
         _list(context, names.artifact_bucket, [f"{names.runs_prefix}/*"]),
     ]
 
@@ -280,6 +301,7 @@ def _collect_superseded(context: Context) -> list[Statement]:
 _FUNCTIONS = {
     "check_data": _check_data,
     "find_reusable": _find_reusable,
+    "find_champion": _find_champion,
     "gate": _gate,
     "notify": _notify,
     "request_approval": _request_approval,

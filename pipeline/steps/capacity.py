@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.steps.block import FailWithCaught
 from pipeline.steps.intrinsics import fmt, plus_one
-from pipeline.steps.sdk import Catch, Chain, Choice, ChoiceRule, Pass, Wait
+from pipeline.steps.sdk import Catch, Chain, Choice, ChoiceRule, Pass, State, Wait
 from pipeline.steps.view import Settings
 
 # One digit: the count is part of the job's name (pipeline.names.JOB_SUFFIX).
@@ -25,19 +25,27 @@ def wait_seconds() -> int:
     return MAX_WAITS * (WAIT_SECONDS + LOOKING_SECONDS)
 
 
-def job_name(settings: Settings, state_id: str) -> str:
+def job_name(settings: Settings, state_id: str, kind: str = "") -> str:
     """A name that no other attempt had: SageMaker keeps the names of jobs that failed.
 
     Retries, waits for capacity and redrives all start the job anew; the last two begin at retry 0 again.
+
+    Args:
+        kind: one letter, for the second of a run's jobs of one kind.
     """
-    places = settings.stack_name + "-{}-{}-{}-{}"
+    places = settings.stack_name + f"-{{}}-{kind}{{}}-{{}}-{{}}"
     return fmt(
         places, "$.run.run_id", "$$.Execution.RedriveCount", f"{_path(state_id)}.waits", "$$.State.RetryCount"
     )
 
 
-def patient(job: Any) -> Pass:
-    """Let `job` start again after a while for want of capacity; returns the state to enter."""
+def patient(job: Any, otherwise: State | None = None) -> Pass:
+    """Let `job` start again after a while for want of capacity; returns the state to enter.
+
+    Args:
+        otherwise: where to go when the job failed for another reason, which is at `$.error`; without it the
+            run fails.
+    """
     name, path = job.state_id, _path(job.state_id)
     begin = Pass(f"Begin{name}", parameters={"waits": 0}, result_path=path)
     again = Chain(
@@ -52,7 +60,7 @@ def patient(job: Any) -> Pass:
     left = ChoiceRule.NumericLessThan(variable=f"{path}.waits", value=MAX_WAITS)
     told = ChoiceRule.IsPresent(variable="$.error.Cause", value=True)
     lacking.add_choice(ChoiceRule.And([told, left, ChoiceRule.Or(said)]), again)
-    lacking.default_choice(FailWithCaught(f"{name}Failed", "$.error"))
+    lacking.default_choice(otherwise or FailWithCaught(f"{name}Failed", "$.error"))
     job.add_catch(Catch(error_equals=["States.TaskFailed"], next_step=lacking, result_path="$.error"))
     begin.next(job)
     return begin

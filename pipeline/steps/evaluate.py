@@ -37,61 +37,92 @@ class Evaluate(Block):
         network_isolation: bool = True,
         environment: dict[str, str] | None = None,
     ) -> None:
-        instance = settings.environment.processing
-        held_out = [
-            name for name, c in sorted(settings.pipeline.data.channels.items()) if c.use == "evaluate"
-        ]
-        if not held_out:
-            raise ValueError('no channel of settings.toml has use = "evaluate": there is nothing held out')
-        processor = Processor(
-            role="${ProcessingRoleArn}",
-            image_uri=IMAGE,
-            instance_count=instance.instance_count,
-            instance_type=instance.instance_type,
-            volume_size_in_gb=instance.volume_gb,
-            max_runtime_in_seconds=instance.max_runtime_seconds,
-            env={key: as_text(value) for key, value in sorted(environment.items())} if environment else None,
-            sagemaker_session=offline_session(settings.environment.region, settings.artifact_bucket),
-        )
-        step = ProcessingStep(
+        self.network_isolation = network_isolation
+        self.environment = environment
+        step = evaluating(
+            settings,
             "Evaluate",
-            processor,
-            job_name="unused",
-            inputs=[ProcessingInput(source=UNUSED, destination=BASE, input_name="unused")],
-            outputs=[
-                ProcessingOutput(source=f"{BASE}/evaluation", destination=UNUSED, output_name="evaluation")
-            ],
-            container_entrypoint=["/opt/program/evaluate"],
+            {"ImageUri": IMAGE},
+            model.artifacts,
+            "evaluation",
+            network_isolation=network_isolation,
+            environment=environment,
             comment="The same image, on data the training never saw.",
-            timeout_seconds=instance.max_runtime_seconds + OVERHEAD_SECONDS,
-            retry=retry.for_sagemaker(),
             result_path="$.evaluation",
-        )
-        folder = fmt("{}/evaluation", "$.run.output_prefix")
-        step.amend(
+        ).amend(
             {
                 "ProcessingJobName.$": capacity.job_name(settings, "Evaluate"),
-                "ProcessingInputs": [
-                    _input("model", {"S3DataType": "S3Prefix", "S3Uri.$": model.artifacts}),
-                    *(_input(name, found(name)) for name in held_out),
-                ],
-                "ProcessingOutputConfig": {"Outputs": [_output("evaluation", folder)]},
-                "NetworkConfig": {
-                    "EnableNetworkIsolation": network_isolation,
-                    "EnableInterContainerTrafficEncryption": instance.instance_count > 1,
-                },
                 "Tags": self.job.tags(settings),
-            },
-            drop=("ProcessingJobName",),
-        ).select(
-            {
-                "ProcessingJobName.$": "$.ProcessingJobName",
-                "ProcessingJobArn.$": "$.ProcessingJobArn",
-                "report.$": fmt("{}/evaluation.json", "$.ProcessingOutputConfig.Outputs[0].S3Output.S3Uri"),
-                "not_before.$": "$$.Execution.StartTime",
             }
         )
         super().__init__(settings, [capacity.patient(step), step])
+
+
+def evaluating(
+    settings: Settings,
+    state_id: str,
+    image: dict[str, str],
+    artifacts: str,
+    folder: str,
+    *,
+    network_isolation: bool,
+    environment: dict[str, str] | None,
+    **fields: Any,
+) -> Any:
+    """A Task that evaluates one model on the run's held-out channels; it still needs a name and tags.
+
+    Args:
+        image: `ImageUri`, or `ImageUri.$` for a path.
+        artifacts: path of the address of its model.tar.gz.
+        folder: of the run's, into which the report goes.
+    """
+    instance = settings.environment.processing
+    held_out = [name for name, c in sorted(settings.pipeline.data.channels.items()) if c.use == "evaluate"]
+    if not held_out:
+        raise ValueError('no channel of settings.toml has use = "evaluate": there is nothing held out')
+    processor = Processor(
+        role="${ProcessingRoleArn}",
+        image_uri=IMAGE,
+        instance_count=instance.instance_count,
+        instance_type=instance.instance_type,
+        volume_size_in_gb=instance.volume_gb,
+        max_runtime_in_seconds=instance.max_runtime_seconds,
+        env={key: as_text(value) for key, value in sorted(environment.items())} if environment else None,
+        sagemaker_session=offline_session(settings.environment.region, settings.artifact_bucket),
+    )
+    step = ProcessingStep(
+        state_id,
+        processor,
+        job_name="unused",
+        inputs=[ProcessingInput(source=UNUSED, destination=BASE, input_name="unused")],
+        outputs=[ProcessingOutput(source=f"{BASE}/evaluation", destination=UNUSED, output_name="evaluation")],
+        timeout_seconds=instance.max_runtime_seconds + OVERHEAD_SECONDS,
+        retry=retry.for_sagemaker(),
+        **fields,
+    )
+    uri = fmt(f"{{}}/{folder}", "$.run.output_prefix")
+    return step.amend(
+        {
+            "AppSpecification": {**image, "ContainerEntrypoint": ["/opt/program/evaluate"]},
+            "ProcessingInputs": [
+                _input("model", {"S3DataType": "S3Prefix", "S3Uri.$": artifacts}),
+                *(_input(name, found(name)) for name in held_out),
+            ],
+            "ProcessingOutputConfig": {"Outputs": [_output("evaluation", uri)]},
+            "NetworkConfig": {
+                "EnableNetworkIsolation": network_isolation,
+                "EnableInterContainerTrafficEncryption": instance.instance_count > 1,
+            },
+        },
+        drop=("ProcessingJobName",),
+    ).select(
+        {
+            "ProcessingJobName.$": "$.ProcessingJobName",
+            "ProcessingJobArn.$": "$.ProcessingJobArn",
+            "report.$": fmt("{}/evaluation.json", "$.ProcessingOutputConfig.Outputs[0].S3Output.S3Uri"),
+            "not_before.$": "$$.Execution.StartTime",
+        }
+    )
 
 
 def _input(name: str, source: dict[str, str]) -> dict[str, Any]:

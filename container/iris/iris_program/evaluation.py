@@ -1,7 +1,7 @@
 """Evaluates a trained model on data it has never seen and writes SageMaker's model-quality JSON.
 
 In:  /opt/ml/processing/model/model.tar.gz (or the model's files), /opt/ml/processing/test/**.csv
-Out: /opt/ml/processing/evaluation/evaluation.json
+Out: /opt/ml/processing/evaluation/evaluation.json, and examples.csv beside it: the outcome of every row
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from . import CLASSES, metrics
+from . import CLASSES, examples, metrics
 from .contract import Folders, ProgramError, StopFlag, run_program, threads, write_atomically
 from .data import Table, class_counts, read
 from .model import Model, load
+
+EXAMPLES = "examples.csv"
 
 
 def main() -> int:
@@ -36,9 +38,11 @@ def evaluate(folders: Folders, stop: StopFlag) -> None:
         model = load(unpack(folders.processing / "model", Path(scratch)))
     refuse_seen_data(test, model)
     stop.check()
-    result = report(test, model)
+    result, outcomes = report(test, model)
     stop.check()
     out = folders.processing / "evaluation" / "evaluation.json"
+    # Before the report, which tells of it.
+    write_atomically(out.with_name(EXAMPLES), outcomes)
     # allow_nan=False: NaN is no JSON, and a report that holds one must not look like a good one.
     write_atomically(out, json.dumps(result, indent=2, allow_nan=False) + "\n")
     for name in ("accuracy", "weighted_f1", "accuracy_best_constant_classifier"):
@@ -83,13 +87,15 @@ def refuse_seen_data(test: Table, model: Model) -> None:
         raise ProgramError(f"the test data is not held out: {', '.join(same)}")
 
 
-def report(test: Table, model: Model) -> dict[str, Any]:
-    """The metrics, with what they were measured on and with what."""
+def report(test: Table, model: Model) -> tuple[dict[str, Any], str]:
+    """The metrics, with what they were measured on and with what; and the outcome of every row as CSV."""
     probabilities = np.asarray(model.booster.predict(test.features, num_threads=threads(len(test))))
     if probabilities.shape != (len(test), len(CLASSES)) or not np.isfinite(probabilities).all():
         raise ProgramError(f"the model gave {probabilities.shape} predictions, or some that are not finite")
-    return {
+    outcomes = examples.table(metrics.by_row(test.labels, probabilities))
+    result = {
         **metrics.report(test.labels, probabilities, CLASSES),
+        "held_out": examples.held_out(test, EXAMPLES, outcomes),
         "classes": list(CLASSES),
         "test_data": {"rows": len(test), "rows_by_class": class_counts(test), "sha256": test.digests},
         "model": {
@@ -102,3 +108,4 @@ def report(test: Table, model: Model) -> dict[str, Any]:
             "numpy": version("numpy"),
         },
     }
+    return result, outcomes

@@ -58,6 +58,12 @@ def log_loss(labels: Ints, probabilities: Floats) -> Floats:
     return -np.log(np.clip(of_class, SMALLEST_PROBABILITY, 1.0))
 
 
+def by_row(labels: Ints, probabilities: Floats) -> dict[str, Floats]:
+    """Outcome of each row for the measures that are the mean of such outcomes. Each result: (rows,)."""
+    right = probabilities.argmax(axis=1) == labels
+    return {"accuracy": right.astype(np.float64), "log_loss": log_loss(labels, probabilities)}
+
+
 def report(labels: Ints, probabilities: Floats, names: tuple[str, ...], seed: int = 0) -> dict[str, Any]:
     """The whole report. labels: (rows,) in 0..classes-1; probabilities: (rows, classes)."""
     classes = len(names)

@@ -24,6 +24,7 @@ def test_all_functions_are_there() -> None:
     assert [folder.name for folder in FOLDERS] == [
         "check_data",
         "collect_superseded",
+        "find_champion",
         "find_reusable",
         "gate",
         "notify",

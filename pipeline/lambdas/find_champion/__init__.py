@@ -1,0 +1,1 @@
+"""Finds the model that serves and the evaluation it was registered with."""
