@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipeline.errors import DefinitionError
+from pipeline.steps.sdk import Chain
 
 
 class Route:
@@ -42,7 +43,8 @@ class Route:
 
     def _first(self, place: int) -> Any:
         for step in self._steps[place:]:
-            states = getattr(step, "steps", [step])
+            # Not getattr: the SDK's states have every attribute, most of them None.
+            states = step.steps if isinstance(step, Chain) else [step]
             if states:
                 return states[0]
         raise AssertionError("the last step is a state")

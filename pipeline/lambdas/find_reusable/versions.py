@@ -89,8 +89,9 @@ def metrics_of(report: Any, names: Sequence[str]) -> dict[str, float]:
     def walk(group: Any, path: str) -> None:
         for key, value in group.items() if isinstance(group, dict) else ():
             number = value.get("value") if isinstance(value, dict) else value
-            plain = isinstance(number, (int, float)) and not isinstance(number, bool)
-            if plain and math.isfinite(number):
+            if isinstance(number, bool) or not isinstance(number, (int, float)):
+                number = math.nan
+            if math.isfinite(number):
                 for name in names:
                     if f".{path}{key}".endswith(f".{name}"):
                         found.setdefault(name, float(number))

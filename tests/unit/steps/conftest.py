@@ -2,42 +2,26 @@
 
 from __future__ import annotations
 
-import copy
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipeline.steps import view
 
-SETTINGS: dict[str, Any] = {
+GIVEN: dict[str, Any] = {
+    "root": Path("/nowhere"),
     "name": "demo",
     "environment_name": "dev",
-    "stack_name": "demo-dev",
-    "artifact_bucket": "ml-123456789012-eu-west-1",
-    "data_bucket": "ml-123456789012-eu-west-1",
-    "project": {"name": "ml", "default_environment": "dev"},
+    "project": {"name": "ml"},
     "environment": {
         "account": "123456789012",
         "region": "eu-west-1",
-        "training": {
-            "instance_type": "ml.m5.large",
-            "instance_count": 1,
-            "volume_gb": 10,
-            "max_runtime_seconds": 600,
-            "spot": False,
-            "max_wait_seconds": None,
-        },
-        "processing": {
-            "instance_type": "ml.m5.large",
-            "instance_count": 1,
-            "volume_gb": 10,
-            "max_runtime_seconds": 300,
-        },
-        "endpoint": {"instance_type": "ml.m5.large", "instance_count": 2},
-        "approval": {"mode": "automatic", "expires_hours": 72},
-        "notification": {"enabled": False, "slack_secret": None, "channel": None, "alarm_email": None},
-        "log_retention_days": 30,
+        "training": {"max_runtime_seconds": 600},
+        "processing": {"max_runtime_seconds": 300},
+        "endpoint": {"instance_count": 2},
         "tags": {"team": "flowers"},
     },
     "pipeline": {
@@ -46,19 +30,14 @@ SETTINGS: dict[str, Any] = {
         "hyperparameters": {"rounds": 10, "rate": 0.5, "verbose": True, "objective": "multiclass"},
         "metrics": [{"name": "accuracy", "regex": "acc=(.*)"}],
         "data": {
-            "bucket": None,
-            "prefix": "",
             "suffix": "multiclass/",
-            "window_days": 1,
             "channels": {
-                "train": {"prefix": "input-training", "content_type": "text/csv", "use": "train"},
-                "held-out": {"prefix": "input-test", "content_type": "text/csv", "use": "evaluate"},
+                "train": {"prefix": "input-training"},
+                "held-out": {"prefix": "input-test", "use": "evaluate"},
             },
         },
-        "gate": [{"metric": "accuracy", "minimum": 0.9, "maximum": None}],
-        "schedule": {"expression": "rate(1 day)", "timezone": "UTC", "enabled": False},
-        "smoke": {"content_type": "text/csv", "accept": "application/json", "body": "1,2"},
-        "keep_endpoint_configs": 2,
+        "gate": [{"metric": "accuracy", "minimum": 0.9}],
+        "smoke": {"body": "1,2"},
     },
 }
 
@@ -78,9 +57,10 @@ def settings_with() -> Callable[..., view.Settings]:
     """Make settings, changed by `{"environment.training.spot": True}`."""
 
     def make(changes: dict[str, Any] | None = None) -> view.Settings:
-        import json
+        from pipeline.render.asl import settings_json
+        from pipeline.settings.model import Settings
 
-        data = copy.deepcopy(SETTINGS)
+        data = json.loads(settings_json(Settings.model_validate(GIVEN)))
         for dotted, value in (changes or {}).items():
             *path, last = dotted.split(".")
             place = data

@@ -29,7 +29,7 @@ def whole(settings: view.Settings, extra: list[Any] | None = None) -> dict[str, 
         steps.Gate(settings, train, evaluate),
         steps.Register(settings, train, evaluate),
         steps.Approve(settings),
-        steps.Deploy(settings, train),
+        steps.Deploy(settings),
     ]
     return to_asl(steps.Pipeline(settings, blocks))
 
@@ -108,7 +108,7 @@ def test_only_true_opens_a_gate(settings_with: Make) -> None:
     states = whole(settings_with())["States"]
     for name, path, onward, otherwise in (
         ("GatePassed", "$.gate.approved", "Register", "RegisterRejected"),
-        ("IsThereNewData", "$.run.new", "KeepInput", "NotifyNothingNew"),
+        ("IsThereNewData", "$.run.new", "NotifyStarted", "NotifyNothingNew"),
     ):
         rule = {"Variable": path, "BooleanEquals": True, "Next": onward}
         assert states[name]["Choices"] == [rule], name
@@ -260,7 +260,7 @@ def test_blocks_without_a_pipeline_are_refused(settings_with: Make) -> None:
     settings = settings_with()
     train = Train(settings)
     with pytest.raises(DefinitionError, match="no failure path"):
-        to_asl(Chain([train, Deploy(settings, train)]))
+        to_asl(Chain([train, Deploy(settings)]))
 
 
 def test_settings_are_read_only_and_name_what_there_is(settings_with: Make) -> None:
