@@ -40,6 +40,7 @@ def _asking(settings: Settings) -> list[object]:
         {
             "model_package.$": PACKAGE_ARN,
             "metrics.$": "$.gate.metrics",
+            "gate.$": "$.gate.reason",
             "date.$": "$.run.date",
             "expires_hours": hours,
         },
@@ -54,6 +55,7 @@ def _asking(settings: Settings) -> list[object]:
             "execution_name.$": "$$.Execution.Name",
             "model_package_arn.$": PACKAGE_ARN,
             "metrics.$": "$.gate.metrics",
+            "gate.$": "$.gate.reason",
             "data_date.$": "$.run.date",
             "expires_hours": hours,
         },

@@ -187,6 +187,7 @@ def _told(settings: Settings, name: str) -> Any:
             "endpoint_config.$": "$.endpoint.EndpointConfigName",
             "model_package.$": "$.package.ModelPackageArn",
             "metrics.$": "$.gate.metrics",
+            "gate.$": "$.gate.reason",
             "date.$": "$.run.date",
             "latency_ms.$": "$.smoke.latency_ms",
         },

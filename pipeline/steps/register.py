@@ -84,6 +84,9 @@ def create_package(
             "model_fingerprint.$": "$.run.fingerprints.model",
             "training_job.$": model.job_name,
             "evaluation_uri.$": report.report,
+            # What decided, in numbers; the whole arithmetic is the execution's, shown by `pipeline gate`.
+            "gate.$": "$.gate.summary",
+            "champion.$": "$.gate.champion.package",
             "execution.$": "$$.Execution.Id",
         },
     }
@@ -117,6 +120,7 @@ def rejected(settings: Settings, model: Train, report: Evaluate) -> Chain:
         {
             "reason.$": "$.gate.reason",
             "metrics.$": "$.gate.metrics",
+            "arithmetic.$": "$.gate.explanation",
             "model_package.$": PACKAGE_ARN,
             "date.$": "$.run.date",
         },
