@@ -33,6 +33,7 @@ VERBS = (
     "graph",
     "invoke",
     "approve",
+    "promote",
     "ci",
     "down",
     "local",

@@ -27,6 +27,7 @@ ALLOWED = {
     "apply": {"settings", "render", "image", "aws", "plan"},
     "execution": {"settings", "render", "aws", "plan", "apply", "graph"},
     "ci": {"settings", "image", "plan"},
+    "promote": {"settings", "render", "image", "aws", "plan", "apply", "execution"},
     "local": {"image"},
     "lambdas": set(),
 }
