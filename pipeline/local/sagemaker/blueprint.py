@@ -27,8 +27,10 @@ def plan(scope: Scope, config: Record, desired: dict[str, dict[str, Any]] | None
         variant = {
             "VariantName": given["VariantName"],
             "Weight": given.get("InitialVariantWeight", 1.0),
-            "Count": given["InitialInstanceCount"],
-            "InstanceType": given["InstanceType"],
+            # A serverless variant shows that it starts, and ends its process when nobody asks.
+            "Count": given.get("InitialInstanceCount") or _provisioned(given) or 1,
+            "InstanceType": given.get("InstanceType"),
+            "Serverless": given.get("ServerlessConfig"),
             "HealthSeconds": given.get("ContainerStartupHealthCheckTimeoutInSeconds"),
             "Model": {
                 "ModelName": hosted["ModelName"],
@@ -43,6 +45,15 @@ def plan(scope: Scope, config: Record, desired: dict[str, dict[str, Any]] | None
         "EndpointConfigName": config["EndpointConfigName"],
         "Variants": variants,
     }
+
+
+def _provisioned(variant: dict[str, Any]) -> int:
+    return int(variant.get("ServerlessConfig", {}).get("ProvisionedConcurrency", 0))
+
+
+def is_serverless(spec: dict[str, Any]) -> bool:
+    """Whether the plan has no instances of its own."""
+    return any(variant.get("Serverless") for variant in spec["Variants"])
 
 
 def size(spec: dict[str, Any]) -> int:

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.local.sagemaker import blueprint, health, routes, shifting, telemetry
+from pipeline.local.sagemaker import blueprint, health, load, routes, serverless, shifting, telemetry
 from pipeline.local.sagemaker.fleet import (
     Abandoned,
     Fleet,
@@ -240,6 +240,7 @@ def _delete(scope: Scope, name: str) -> None:
     if fleet is not None:
         _retire(fleet, fleet.instances())
     forget_data(scope, name)
+    load.forget(scope.account, scope.region, name)
     store.delete(scope, KIND, name)
 
 
@@ -268,6 +269,10 @@ def _bring_up(scope: Scope, name: str, spec: dict[str, Any], *, again: bool = Fa
         _starting.add(fleet)
     try:
         fleet.start()
+        for variant in spec["Variants"]:
+            if variant.get("Serverless"):
+                name_of = variant["VariantName"]
+                fleet.demands[name_of] = serverless.OnDemand(fleet, name_of)
     except StartFailed:
         fleet.forget_data()
         raise
@@ -287,6 +292,8 @@ def _serve(scope: Scope, name: str, fleet: Fleet) -> None:
         _live[key] = fleet
         routes.publish(key, Route([fleet.route()]))
     health.supervise(lambda: list(_live.values()), _stopping)
+    if fleet.demands:
+        serverless.supervise(lambda: list(_live.values()), _stopping)
 
 
 def _shift(key: Key, blue: Fleet, green: Fleet, share: float) -> None:

@@ -53,7 +53,7 @@ def create_endpoint(request: dict[str, Any], scope: Scope) -> dict[str, Any]:
     if store.get(scope, KIND, name) is not None:
         raise ValidationException(taken)
     fleet = blueprint.plan(scope, config)
-    shifting.plan(request.get("DeploymentConfig"), _instances(fleet))
+    _deployable(fleet, request.get("DeploymentConfig"))
     now = time.time()
     record = {
         "EndpointName": name,
@@ -84,10 +84,15 @@ def update_endpoint(request: dict[str, Any], scope: Scope) -> dict[str, Any]:
             f'"{config["EndpointConfigName"]}".'
         )
     fleet = blueprint.plan(scope, config, _retained(request, record))
+    if blueprint.is_serverless(fleet) and not blueprint.is_serverless(record["Fleet"]):
+        raise ValidationException(
+            f'Cannot update endpoint "{record["EndpointArn"]}": an instance-based endpoint cannot be '
+            "converted to a serverless one."
+        )
     deploy = request.get("DeploymentConfig")
     if request.get("RetainDeploymentConfig"):
         deploy = deploy or record.get("LastDeploymentConfig")
-    shifting.plan(deploy, _instances(fleet))
+    _deployable(fleet, deploy)
     with store.edit(scope, KIND, name) as changing:
         _require_idle(changing)
         advance(changing, "EndpointStatus", "Updating")
@@ -107,9 +112,11 @@ def update_endpoint_weights_and_capacities(request: dict[str, Any], scope: Scope
     for change in request["DesiredWeightsAndCapacities"]:
         variant = change["VariantName"]
         if change.get("ServerlessUpdateConfig"):
-            raise NotSupported("Serverless inference")
+            raise NotSupported("Changing the concurrency of a serverless variant")
         if variant not in variants:
             raise ValidationException(f'The variant name(s) "{variant}" is/are not present within endpoint.')
+        if variants[variant].get("Serverless") and "DesiredInstanceCount" in change:
+            raise ValidationException(f"The serverless variant {variant} has no instances.")
         desired[variant] = {
             member: change[given]
             for given, member in (("DesiredWeight", "Weight"), ("DesiredInstanceCount", "Count"))
@@ -151,12 +158,12 @@ def describe_endpoint(request: dict[str, Any], scope: Scope) -> dict[str, Any]:
     response = dict(record)
     if status not in ("Failed", "Creating"):
         response["ProductionVariants"] = [
-            _summary(variant) | {"CurrentInstanceCount": counts.get(variant["VariantName"], 0)}
+            _summary(variant, counts.get(variant["VariantName"], 0))
             for variant in record["Fleet"]["Variants"]
         ]
     if status == "Creating":
         response["ProductionVariants"] = [
-            _summary(variant) | {"CurrentInstanceCount": 0, "VariantStatus": _status("Creating", record)}
+            _summary(variant, 0) | {"VariantStatus": _status("Creating", record)}
             for variant in record["Fleet"]["Variants"]
         ]
     if record.get("Pending"):
@@ -165,7 +172,7 @@ def describe_endpoint(request: dict[str, Any], scope: Scope) -> dict[str, Any]:
             "EndpointConfigName": record["Pending"]["EndpointConfigName"],
             "StartTime": record["PendingSince"],
             "ProductionVariants": [
-                _summary(variant) | {"VariantStatus": _status(doing, record)}
+                _summary(variant, None) | {"VariantStatus": _status(doing, record)}
                 for variant in record["Pending"]["Variants"]
             ],
         }
@@ -179,14 +186,12 @@ def list_endpoints(request: dict[str, Any], scope: Scope) -> dict[str, Any]:
     return {"Endpoints": chosen, "NextToken": token}
 
 
-def _summary(variant: dict[str, Any]) -> dict[str, Any]:
+def _summary(variant: dict[str, Any], running: int | None) -> dict[str, Any]:
     hosted = variant["Model"]
-    return {
+    summary = {
         "VariantName": variant["VariantName"],
         "CurrentWeight": variant["Weight"],
         "DesiredWeight": variant["Weight"],
-        "DesiredInstanceCount": variant["Count"],
-        "InstanceType": variant["InstanceType"],
         "DeployedImages": [
             {
                 "SpecifiedImage": hosted["Image"],
@@ -195,6 +200,23 @@ def _summary(variant: dict[str, Any]) -> dict[str, Any]:
             }
         ],
     }
+    if variant.get("Serverless"):
+        config = variant["Serverless"]
+        return {**summary, "CurrentServerlessConfig": config, "DesiredServerlessConfig": config}
+    return {
+        **summary,
+        "DesiredInstanceCount": variant["Count"],
+        # Of the summaries only a pending one's shape has it.
+        "InstanceType": variant["InstanceType"],
+        **({} if running is None else {"CurrentInstanceCount": running}),
+    }
+
+
+def _deployable(fleet: dict[str, Any], deploy: dict[str, Any] | None) -> None:
+    """Raise unless the deployment can be done with this fleet."""
+    shifting.plan(deploy, _instances(fleet))
+    if deploy and blueprint.is_serverless(fleet):
+        raise ValidationException("DeploymentConfig is not supported for serverless endpoints.")
 
 
 def _status(status: str, record: Record) -> list[dict[str, Any]]:

@@ -24,7 +24,6 @@ _REFUSED = {
     "MetricsConfig": "Enhanced metrics of an endpoint",
 }
 _VARIANT_REFUSED = {
-    "ServerlessConfig": "Serverless inference",
     "AcceleratorType": "Elastic Inference accelerators",
     "InstancePools": "Instance pools of a variant",
     "CoreDumpConfig": "Core dumps of a variant",
@@ -54,6 +53,8 @@ def create_endpoint_config(request: dict[str, Any], scope: Scope) -> dict[str, A
         if given and not off:
             raise NotSupported(feature)
     variants = [_variant(variant, scope) for variant in request["ProductionVariants"]]
+    if len(variants) > 1 and any(variant.get("ServerlessConfig") for variant in variants):
+        raise ValidationException("A serverless endpoint has exactly one production variant.")
     names = [variant["VariantName"] for variant in variants]
     if len(set(names)) != len(names):
         raise ValidationException(f"Duplicate production variant names are not allowed: {', '.join(names)}")
@@ -96,10 +97,33 @@ def _variant(variant: dict[str, Any], scope: Scope) -> dict[str, Any]:
     for member, feature in _VARIANT_REFUSED.items():
         if variant.get(member):
             raise NotSupported(feature)
-    for member in ("ModelName", "InstanceType", "InitialInstanceCount"):
+    serverless = variant.get("ServerlessConfig")
+    wanted = ("ModelName",) if serverless else ("ModelName", "InstanceType", "InitialInstanceCount")
+    for member in wanted:
         if not variant.get(member):
             raise ValidationException(
                 f"{member} is required for the production variant {variant['VariantName']}."
             )
-    model.find(scope, variant["ModelName"])
+    hosted = model.find(scope, variant["ModelName"])
+    if serverless:
+        _serverless(variant, serverless, hosted)
     return {"InitialVariantWeight": 1.0, **variant}
+
+
+def _serverless(variant: dict[str, Any], config: dict[str, Any], hosted: Record) -> None:
+    name = variant["VariantName"]
+    for member in ("InstanceType", "InitialInstanceCount"):
+        if variant.get(member):
+            raise ValidationException(
+                f"{member} cannot be given with ServerlessConfig for the variant {name}."
+            )
+    if config["MemorySizeInMB"] % 1024:
+        raise ValidationException(f"MemorySizeInMB of the variant {name} must be a multiple of 1024.")
+    if config.get("ProvisionedConcurrency", 0) > config["MaxConcurrency"]:
+        raise ValidationException(
+            f"ProvisionedConcurrency of the variant {name} is above its MaxConcurrency."
+        )
+    if hosted.get("EnableNetworkIsolation"):
+        raise ValidationException(
+            f"Model {hosted['ModelName']} has network isolation, which serverless endpoints do not support."
+        )

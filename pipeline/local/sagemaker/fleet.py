@@ -112,7 +112,8 @@ class Fleet:
         self._ceiling = ceiling
         self._ending = threading.Event()
         self.variants: dict[str, list[Instance]] = {v["VariantName"]: [] for v in spec["Variants"]}
-        self._route = FleetRoute([])
+        # Of serverless variants, by name; see serverless.py.
+        self.demands: dict[str, Any] = {}
 
     def instances(self) -> list[Instance]:
         """All of them."""
@@ -153,6 +154,17 @@ class Fleet:
             for outcome in [pool.submit(self._until_healthy, instance) for instance in fresh]:
                 outcome.result()
 
+    def one_more(self, name: str) -> Instance:
+        """One more healthy process of a variant that has had one, not yet among its instances; as start()."""
+        variant = next(v for v in self.spec["Variants"] if v["VariantName"] == name)
+        instance = Instance(variant, self._start_process)
+        try:
+            self._until_healthy(instance)
+        except BaseException:
+            instance.end(grace=5.0)
+            raise
+        return instance
+
     def shrink(self, name: str, count: int) -> list[Instance]:
         """Take instances beyond `count` out of the variant; the caller drains and ends them."""
         kept, gone = self.variants[name][:count], self.variants[name][count:]
@@ -164,7 +176,13 @@ class Fleet:
         weights = {variant["VariantName"]: variant["Weight"] for variant in self.spec["Variants"]}
         return FleetRoute(
             [
-                VariantRoute(name, weights[name], [i.backend for i in group])
+                VariantRoute(
+                    name,
+                    weights[name],
+                    [i.backend for i in group],
+                    self.spec["EndpointConfigName"],
+                    self.demands.get(name),
+                )
                 for name, group in self.variants.items()
             ]
         )
@@ -223,7 +241,7 @@ class Fleet:
             port,
             write,
             name=f"endpoint {self.endpoint} {name}",
-            memory=instances.memory(variant["InstanceType"]) if variant.get("InstanceType") else 0,
+            memory=_memory(variant),
             network=not model.get("Isolated"),
         )
 
@@ -275,6 +293,13 @@ class Fleet:
             f"The primary container for production variant {variant['VariantName']} did not pass the ping "
             "health check. Please check CloudWatch logs for this endpoint."
         )
+
+
+def _memory(variant: dict[str, Any]) -> int:
+    """Bytes a process of the variant may take; 0: no limit is known."""
+    if variant.get("Serverless"):
+        return int(variant["Serverless"]["MemorySizeInMB"]) * 2**20
+    return instances.memory(variant["InstanceType"]) if variant.get("InstanceType") else 0
 
 
 def _data(scope: Scope, endpoint: str) -> Path:

@@ -23,6 +23,16 @@ class _Weighted(Protocol):
 W = TypeVar("W", bound=_Weighted)
 
 
+class Demand(Protocol):
+    """Where a serverless variant's requests get a process from."""
+
+    async def acquire(self) -> Backend:
+        """A process of its own for one request, started if need be; counted in its `inflight`."""
+
+    def release(self, backend: Backend) -> None:
+        """The request is done."""
+
+
 def choose(items: Sequence[W]) -> W | None:
     """The next by smooth weighted round robin; None when all weights are 0 or there are none."""
     total = 0.0
@@ -40,10 +50,20 @@ def choose(items: Sequence[W]) -> W | None:
 
 
 class VariantRoute:
-    """One production variant: its share of the traffic and its processes."""
+    """One production variant of a configuration: its share of the traffic and its processes."""
 
-    def __init__(self, name: str, weight: float, backends: Sequence[Backend]) -> None:
+    def __init__(
+        self,
+        name: str,
+        weight: float,
+        backends: Sequence[Backend],
+        config: str = "",
+        demand: Demand | None = None,
+    ) -> None:
         self.name = name
+        self.config = config
+        # Set on a serverless variant: it brings a process for each request.
+        self.demand = demand
         self.weight = weight
         self.credit = 0.0
         self.backends = tuple(backends)

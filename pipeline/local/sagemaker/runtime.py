@@ -13,9 +13,11 @@ from typing import Any
 from urllib.parse import unquote
 
 from pipeline.local.sagemaker import deployment, health, routes, telemetry
-from pipeline.local.sagemaker.backend import MAX_BODY, Answer, NoAnswer, TooLarge
+from pipeline.local.sagemaker.backend import MAX_BODY, Answer, Backend, NoAnswer, TooLarge
 from pipeline.local.sagemaker.errors import AccessDeniedException, SageMakerError
+from pipeline.local.sagemaker.fleet import Abandoned, StartFailed
 from pipeline.local.sagemaker.routes import VariantRoute
+from pipeline.local.sagemaker.serverless import Throttled
 from pipeline.local.sagemaker.service import Response, current_caller, current_scope
 from pipeline.local.sagemaker.store import Scope, store
 
@@ -58,6 +60,12 @@ class ModelError(_RuntimeError):
     """The container answered with an error, or not at all."""
 
     code, status = "ModelError", 424
+
+
+class ThrottlingException(_RuntimeError):
+    """A serverless variant has as many requests as it may; no modelled error, and one that clients retry."""
+
+    code, status = "ThrottlingException", 400
 
 
 class _NotOffered(_RuntimeError):
@@ -117,10 +125,11 @@ async def _invoke(scope: Scope, name: str, headers: dict[str, str], body: bytes)
     finally:
         ended = time.perf_counter()
         telemetry.count(
-            (scope.account, scope.region, name, variant.name),
+            (scope.account, scope.region, name, variant.name, variant.config),
             status,
             (ended - called) * 1e6,
             (called - started) * 1e6,
+            0 if variant.demand else max(1, len(variant.backends)),
         )
     if not 200 <= answer.status < 300:
         raise _refusal(scope, name, answer)
@@ -158,10 +167,9 @@ async def _ask(scope: Scope, name: str, variant: VariantRoute, head: bytes, body
     """The answer of one of the variant's processes."""
     deadline = time.monotonic() + SECONDS
     while True:
-        backend = variant.backend()
+        backend = await _backend(scope, name, variant)
         if backend is None:
             break
-        backend.inflight += 1
         try:
             return await backend.request(head, body, deadline - time.monotonic())
         except TimeoutError:
@@ -187,8 +195,32 @@ async def _ask(scope: Scope, name: str, variant: VariantRoute, head: bytes, body
             # Refused before a byte was sent: the process is gone, and another may take the request.
             backend.healthy = False
         finally:
-            backend.inflight -= 1
+            _done(variant, backend)
     raise _silence(scope, name, "An error occurred while handling request as the model process exited.")
+
+
+async def _backend(scope: Scope, name: str, variant: VariantRoute) -> Backend | None:
+    """A process for one request, counted in its `inflight`; None when there is none."""
+    if variant.demand is None:
+        backend = variant.backend()
+        if backend is not None:
+            backend.inflight += 1
+        return backend
+    try:
+        return await variant.demand.acquire()
+    except Throttled:
+        raise ThrottlingException(
+            "The serverless variant has as many requests as its MaxConcurrency."
+        ) from None
+    except (StartFailed, Abandoned) as error:
+        raise _silence(scope, name, str(error) or "The model process could not be started.") from None
+
+
+def _done(variant: VariantRoute, backend: Backend) -> None:
+    if variant.demand is None:
+        backend.inflight -= 1
+    else:
+        variant.demand.release(backend)
 
 
 def _silence(scope: Scope, name: str, text: str) -> ModelError:

@@ -12,12 +12,15 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from pipeline.local import roles
+from pipeline.local.pace import wait_scale
 from pipeline.local.sagemaker.errors import NotSupported, ValidationException
 from pipeline.local.sagemaker.store import Scope
 
 log = logging.getLogger(__name__)
 
 _POLL = 1.0  # seconds between two looks at the alarms
+# Metrics reach the alarms within this; a shorter look, by a scaled pace, would always find them well.
+_SIGHT = 4.0
 _TIMEOUT = 14400  # MaximumExecutionTimeoutInSeconds, when not given
 
 
@@ -89,6 +92,12 @@ def _size(routing: dict[str, Any], member: str, instances: int) -> float:
     return float(share)
 
 
+def _paced(seconds: float, watched: bool) -> float:
+    """How long to wait at this target's pace; long enough for alarms to see anything, if there are any."""
+    scaled = seconds * wait_scale()
+    return max(scaled, min(seconds, _SIGHT)) if watched else scaled
+
+
 def steps(steps_of: Plan, scope: Scope, stop: threading.Event) -> Iterator[tuple[float, str]]:
     """Give each share to publish, with the variants' status meanwhile; waits and watches in between.
 
@@ -99,7 +108,8 @@ def steps(steps_of: Plan, scope: Scope, stop: threading.Event) -> Iterator[tuple
     for share in steps_of.shares:
         last = share == 1.0
         yield share, "Baking" if last else "ActivatingTraffic"
-        _watch(steps_of.bake if last else steps_of.wait, steps_of.alarms, scope, stop, deadline)
+        pause = _paced(steps_of.bake if last else steps_of.wait, bool(steps_of.alarms))
+        _watch(pause, steps_of.alarms, scope, stop, deadline)
 
 
 def _watch(

@@ -1,7 +1,8 @@
 """Endpoints' log lines and invocation metrics on their way to CloudWatch, in batches, off the request's path.
 
 Lines go with the model's execution role, as on AWS: a role without logs permissions gets no logs.
-Metrics are SageMaker's own. One thread writes both, woken when there is something to write.
+Metrics are SageMaker's own, by endpoint and variant, and once more by the endpoint configuration, so that two
+fleets can be told apart while traffic shifts. One thread writes both, woken when there is something to write.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from pipeline.local import roles
-from pipeline.local.sagemaker import model_data
+from pipeline.local.sagemaker import load, model_data
 from pipeline.local.sagemaker.store import Scope
 
 log = logging.getLogger(__name__)
@@ -36,21 +37,33 @@ class _Stream:
 
 
 class _Count:
-    """Sum, number and extremes of one metric since the last write."""
+    """One metric since the last write: sum, number and extremes, or for percentiles how often which value."""
 
-    __slots__ = ("high", "low", "number", "total")
+    __slots__ = ("high", "low", "number", "total", "values")
 
-    def __init__(self) -> None:
+    def __init__(self, *, spread: bool = False) -> None:
         self.number, self.total, self.low, self.high = 0, 0.0, float("inf"), 0.0
+        self.values: dict[float, int] | None = {} if spread else None
 
     def add(self, value: float) -> None:
         self.number += 1
         self.total += value
         self.low = min(self.low, value)
         self.high = max(self.high, value)
+        if self.values is not None:
+            rounded = float(f"{value:.2g}")
+            self.values[rounded] = self.values.get(rounded, 0) + 1
+
+    def datum(self) -> dict[str, Any]:
+        """As PutMetricData takes it: at most 150 values, of which two digits leave few."""
+        if self.values is not None and len(self.values) <= _MOST_VALUES:
+            return {"Values": list(self.values), "Counts": [float(n) for n in self.values.values()]}
+        statistics = {"SampleCount": float(self.number), "Sum": self.total}
+        return {"StatisticValues": {**statistics, "Minimum": self.low, "Maximum": self.high}}
 
 
-_MetricKey = tuple[str, str, str, str]  # account, region, endpoint, variant
+_MOST_VALUES = 150
+_MetricKey = tuple[str, str, str, str, str]  # account, region, endpoint, variant, configuration
 _lines: dict[_Stream, deque[tuple[int, str]]] = {}
 _known: set[_Stream] = set()
 _metrics: dict[_MetricKey, dict[str, _Count]] = {}
@@ -58,7 +71,9 @@ _lock = threading.Lock()
 _work = threading.Event()
 _thread: threading.Thread | None = None
 
-_UNITS = {"ModelLatency": "Microseconds", "OverheadLatency": "Microseconds"}
+_UNITS = dict.fromkeys(("ModelLatency", "OverheadLatency", "ModelSetupTime"), "Microseconds")
+# Of these CloudWatch gives percentiles.
+_SPREAD = frozenset({"ModelLatency", "ModelSetupTime"})
 
 
 def endpoint_log(scope: Scope, role: str, endpoint: str, name: str) -> Callable[[str], None]:
@@ -73,21 +88,36 @@ def endpoint_log(scope: Scope, role: str, endpoint: str, name: str) -> Callable[
     return write
 
 
-def count(key: _MetricKey, status: int, model_us: float, overhead_us: float) -> None:
-    """Count one invocation. `status` is the container's, 0 when it gave none; times in microseconds."""
-    values = (
-        ("Invocations", 1.0),
-        ("Invocation4XXErrors", 1.0 if 400 <= status < 500 else 0.0),
-        ("Invocation5XXErrors", 1.0 if status >= 500 or status == 0 else 0.0),
-        ("ModelLatency", model_us),
-        ("OverheadLatency", overhead_us),
-    )
+def count(key: _MetricKey, status: int, model_us: float, overhead_us: float, instances: int) -> None:
+    """Count one invocation. `status` is the container's, 0 when it gave none; times in microseconds.
+
+    `instances` is how many share the variant's requests; 0: serverless, which has no such metric.
+    """
+    values = {
+        "Invocations": 1.0,
+        "Invocation4XXErrors": 1.0 if 400 <= status < 500 else 0.0,
+        "Invocation5XXErrors": 1.0 if status >= 500 or status == 0 else 0.0,
+        "ModelLatency": model_us,
+        "OverheadLatency": overhead_us,
+    }
+    if instances:
+        values["InvocationsPerInstance"] = 1.0 / instances
+        load.note(key[:4], 1.0 / instances)
+    _add(key, values)
+
+
+def cold_start(key: _MetricKey, seconds: float) -> None:
+    """A serverless variant started one more process."""
+    _add(key, {"ModelSetupTime": seconds * 1e6})
+
+
+def _add(key: _MetricKey, values: dict[str, float]) -> None:
     with _lock:
-        kept = _metrics.get(key)
-        fresh = kept is None
-        if kept is None:
-            kept = _metrics[key] = {name: _Count() for name, _ in values}
-        for name, value in values:
+        fresh = key not in _metrics
+        kept = _metrics.setdefault(key, {})
+        for name, value in values.items():
+            if name not in kept:
+                kept[name] = _Count(spread=name in _SPREAD)
             kept[name].add(value)
     if fresh:
         _wake()
@@ -156,28 +186,23 @@ def _ensure(create: Callable[..., Any], **arguments: str) -> None:
 
 
 def _put_metrics(key: _MetricKey, counts: dict[str, _Count]) -> None:
-    account, region, endpoint, variant = key
+    account, region, endpoint, variant, config = key
     service = roles.client("cloudwatch", region, {"AccessKeyId": account, "SecretAccessKey": account})
+    whole = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}]
+    now = time.time()
     try:
         service.put_metric_data(
             Namespace="AWS/SageMaker",
             MetricData=[
                 {
                     "MetricName": name,
-                    "Dimensions": [
-                        {"Name": "EndpointName", "Value": endpoint},
-                        {"Name": "VariantName", "Value": variant},
-                    ],
-                    "Timestamp": time.time(),
+                    "Dimensions": dimensions,
+                    "Timestamp": now,
                     "Unit": _UNITS.get(name, "None"),
-                    "StatisticValues": {
-                        "SampleCount": float(one.number),
-                        "Sum": one.total,
-                        "Minimum": one.low,
-                        "Maximum": one.high,
-                    },
+                    **one.datum(),
                 }
                 for name, one in counts.items()
+                for dimensions in (whole, [*whole, {"Name": "EndpointConfigName", "Value": config}])
             ],
         )
     except (ClientError, BotoCoreError) as error:

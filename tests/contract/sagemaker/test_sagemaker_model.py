@@ -173,13 +173,9 @@ def test_what_is_known_to_be_missing_is_refused_by_name() -> None:
             service.SageMakerError, match=f"{feature} is not supported|{feature}.* not supported"
         ):
             service.call("CreateEndpointConfig", {**asked, member: value}, SCOPE)
-    serverless = {
-        "VariantName": "v",
-        "ModelName": "m",
-        "ServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 1},
-    }
-    with pytest.raises(service.SageMakerError, match="Serverless inference is not supported"):
-        service.call("CreateEndpointConfig", {**asked, "ProductionVariants": [serverless]}, SCOPE)
+    scaled = {**asked["ProductionVariants"][0], "ManagedInstanceScaling": {"Status": "ENABLED"}}
+    with pytest.raises(service.SageMakerError, match="Managed instance scaling is not supported"):
+        service.call("CreateEndpointConfig", {**asked, "ProductionVariants": [scaled]}, SCOPE)
 
 
 @pytest.mark.usefixtures("registry")
