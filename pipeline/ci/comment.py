@@ -25,9 +25,12 @@ BOT = "github-actions[bot]"
 
 _COMMENT = re.compile(r"<!--.*?(-->|\Z)", re.S)
 # Tags that lay text out and load nothing.
-_TAG = re.compile(r"</?(?!(?:details|summary|br|sub|sup|b|i|code|pre)\b[^>=]*>)[A-Za-z!/?][^>]*>?", re.I)
+_TAG = re.compile(r"<(?!/?(?:details|summary|br|sub|sup|b|i|code|pre)\b)[A-Za-z!/?][^>]*>?", re.I)
 _ATTRIBUTE = re.compile(r"<(details|summary|br|sub|sup|b|i|code|pre)\b[^>]*>", re.I)
 _IMAGE = re.compile(r"!\[([^\]]*)\]\s*(\([^)]*\)|\[[^\]]*\])")
+# A link's text may say anything; written out, its address says where it leads.
+_LINK = re.compile(r"\[([^\]]*)\]\(\s*([^)\s]*)[^)]*\)")
+_DEFINITION = re.compile(r"^ {0,3}\[[^\]]+\]:.*$", re.M)
 _MENTION = re.compile(r"@(?=[A-Za-z0-9])")
 _REFERENCE = re.compile(r"(?<![\w&/])#(?=\d)|\bGH-(?=\d)")
 
@@ -142,12 +145,13 @@ def _word(bundle: Bundle) -> str:
 
 
 def _clean(report: str) -> str:
-    """Somebody's Markdown without hidden comments, mentions, images, references and other than plain tags."""
+    """Somebody's Markdown without hidden comments, mentions, images, disguised links, other tags."""
     report = "".join(c for c in report if c in "\n\t" or c.isprintable())
     report = _COMMENT.sub("", report)
     report = _TAG.sub("", report)
     report = _ATTRIBUTE.sub(lambda m: f"<{m[1].lower()}>", report)
     report = _IMAGE.sub(lambda m: m[1], report)
+    report = _LINK.sub(lambda m: f"{m[1]} ({m[2]})", _DEFINITION.sub("", report))
     report = _MENTION.sub("@\u200b", report)
     return _REFERENCE.sub(lambda m: m[0] + "\u200b", report)
 
