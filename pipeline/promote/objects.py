@@ -58,12 +58,19 @@ class Copied:
 
 
 def copy(
-    source: Clients, there: Place, target: Clients, here: Place, say: Say, *, etag: str = "", sha256: str = ""
+    source: Clients,
+    there: Place,
+    target: Clients,
+    here: Place,
+    say: Say,
+    *,
+    tested: str = "",
+    sha256: str = "",
 ) -> Copied:
     """Make `here` the same bytes as `there`; nothing is written where it is already.
 
     Args:
-        etag: what S3 called the content when it was tested; empty: not known.
+        tested: the ETag that S3 gave the content when it was tested; empty: not known.
         sha256: what it is known to be, from an earlier promotion; empty: not known.
 
     Raises:
@@ -74,9 +81,9 @@ def copy(
     if head is None:
         raise Changed("the object is gone", where=str(there))
     found = str(head["ETag"]).strip('"')
-    if etag and found != etag:
+    if tested and found != tested:
         raise Changed(
-            f"its content was replaced after it was tested (ETag {found}, tested was {etag})",
+            f"its content was replaced after it was tested (ETag {found}, tested was {tested})",
             where=str(there),
             hint="put the tested version back (the bucket keeps versions), or train and test anew",
         )
@@ -106,6 +113,12 @@ def digest(clients: Clients, place: Place) -> str:
     """SHA-256 of an object's bytes, in hex: as S3 keeps it, else by reading it; empty if it is not there."""
     head = _head(clients, place)
     return _digest(clients, place, head) if head is not None else ""
+
+
+def etag(clients: Clients, place: Place) -> str:
+    """What S3 calls the object's content; empty if it is not there."""
+    head = _head(clients, place)
+    return str(head["ETag"]).strip('"') if head is not None else ""
 
 
 def _head(clients: Clients, place: Place) -> dict[str, Any] | None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # The registry's alphabet for metadata (CustomerMetadataValue), and its length.
 _ODD = re.compile(r"[^\w .:/=+@-]")
 MOST = 256
+# Metadata of a version that was rolled back from: when, and why.
+ROLLED_BACK = "rolled_back"
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def find(settings: Settings, clients: Clients, tested: Tested, tag: Tag) -> dict
                     ModelPackageName=summary["ModelPackageArn"]
                 )
                 facts = found.get("CustomerMetadataProperties", {})
-                if (facts.get("promoted_from"), facts.get("promoted_tag")) == (tested.arn, _text(tag.name)):
+                if (facts.get("promoted_from"), facts.get("promoted_tag")) == (tested.arn, text(tag.name)):
                     _refuse_declined(settings, found, tag)
                     return found
     return None
@@ -130,7 +132,7 @@ def request(settings: Settings, tested: Tested, tag: Tag, copies: Copies) -> dic
             "SupportedRealtimeInferenceInstanceTypes": instances,
             "SupportedTransformInstanceTypes": instances,
         },
-        "CustomerMetadataProperties": {key: _text(value) for key, value in facts.items()},
+        "CustomerMetadataProperties": {key: text(value) for key, value in facts.items()},
     }
     metrics = tested.package.get("ModelMetrics")
     return {**wanted, "ModelMetrics": _moved(metrics, copies.reports)} if metrics else wanted
@@ -171,11 +173,21 @@ def _refuse_declined(settings: Settings, package: Mapping[str, Any], tag: Tag) -
             hint="mend it and release the next version; if it was rejected in error, release the same commit "
             "with the next version's tag",
         )
+    mark = package.get("CustomerMetadataProperties", {}).get(ROLLED_BACK)
+    if mark:
+        version = package.get("ModelPackageVersion")
+        raise Declined(
+            f"{settings.environment_name} rolled {tag.name}, version {version}, back at {mark}",
+            where=str(package["ModelPackageArn"]),
+            hint="mend it and release the next version; or, if it shall serve nonetheless: "
+            f"pipeline rollback {settings.name} -e {settings.environment_name} --to {version}",
+        )
 
 
 def _description(tested: Tested, tag: Tag) -> str:
     return f"{tag.name}, promoted from {tested.arn}"
 
 
-def _text(value: str) -> str:
+def text(value: str) -> str:
+    """A text as the registry's metadata takes it."""
     return _ODD.sub("_", value)[:MOST] or "none"

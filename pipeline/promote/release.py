@@ -236,7 +236,7 @@ def _artifacts(
     there = objects.Place.of(found.model_url)
     here = objects.Place(way.goal.artifact_bucket, _model_key(way, there.key))
     promised = (known or {}).get("CustomerMetadataProperties", {}).get("model_sha256", "")
-    model = objects.copy(way.source, there, way.target, here, say, etag=found.etag, sha256=promised)
+    model = objects.copy(way.source, there, way.target, here, say, tested=found.etag, sha256=promised)
     moved = {}
     for uri in package.reports(found.package):
         report = objects.Place.of(uri)
