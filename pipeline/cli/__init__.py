@@ -34,6 +34,7 @@ VERBS = (
     "invoke",
     "approve",
     "promote",
+    "rollback",
     "ci",
     "down",
     "local",
