@@ -25,6 +25,7 @@ from pipeline.local.adapter import (
     images,
     imports,
     lambdas,
+    metric_filters,
     objects,
     permissions,
     projects,
@@ -43,6 +44,7 @@ logger = logging.getLogger("pipeline.local")
 
 _SAGEMAKER = "pipeline.local.sagemaker.service"
 _STATES = "pipeline.local.states"
+_SCALING = "pipeline.local.autoscaling.service"
 _CLOUDFORMATION = "ministack.services.cloudformation"
 
 # How long a stop waits for stacks that are being changed.
@@ -75,9 +77,12 @@ def install() -> Application:
     sagemaker = importlib.import_module(_SAGEMAKER)
     registry.register_service("sagemaker", sagemaker, target_prefixes=("SageMaker.",))
     registry.register_service(routing.RUNTIME, sagemaker, host_patterns=(r"runtime\.sagemaker\.",))
+    scaling = importlib.import_module(_SCALING)
+    registry.register_service("application-autoscaling", scaling, target_prefixes=(scaling.TARGET_PREFIX,))
     imports.after("ministack.services.stepfunctions", lambda it: importlib.import_module(_STATES).install(it))
     imports.after("ministack.services.stepfunctions", lambda it: executions.install(it, reported))
     imports.after("ministack.services.cloudwatch", alarms.install)
+    imports.after("ministack.services.cloudwatch_logs", metric_filters.install)
     imports.after("ministack.services.eventbridge", schedules.install)
     imports.after("ministack.services.scheduler", schedules.install_pace)
     imports.after("ministack.services.lambda_svc", lambdas.install)
@@ -101,7 +106,7 @@ def install() -> Application:
         saver.start()
         threading.Thread(target=alarms.watch, args=(stopped, reported), name="alarms", daemon=True).start()
         saver.touch()
-        _call("on_start", _SAGEMAKER, _STATES)
+        _call("on_start", _SAGEMAKER, _SCALING, _STATES)
         importlib.import_module("ministack.services.cloudformation")
         if "ministack.services.ecr" in sys.modules:
             ecr.remove_unreferenced()
@@ -111,7 +116,7 @@ def install() -> Application:
         if not stacks.settled(_SETTLE_SECONDS):
             logger.warning("a stack is still being changed: what was done to it is given up")
         # Executions first: one that is still at work would take the end of its job for a failure of the job.
-        _call("on_stop", _STATES, _SAGEMAKER)
+        _call("on_stop", _STATES, _SCALING, _SAGEMAKER)
         pushed.backend.stop()
         lambdas.stop()
 

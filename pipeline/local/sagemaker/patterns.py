@@ -24,7 +24,14 @@ def translate(pattern: str) -> str:
     r"""Java's syntax as Python's: \p{..} classes, \z, surrogate ranges, quantified `$`."""
     text = pattern.replace(_SURROGATE_RANGE, _SUPPLEMENTARY)
     text = re.sub(r"\$\{\d+,\d+\}$", "$", text).replace(r"\z", r"\Z")
-    return _PROPERTY.sub(lambda found: _POSIX.get(found[1]) or _categories()[found[1]], text)
+    return _PROPERTY.sub(lambda found: _class(found, text), text)
+
+
+def _class(found: re.Match[str], text: str) -> str:
+    """A property's ranges, in brackets of their own where it does not stand in a class already."""
+    ranges = _POSIX.get(found[1]) or _categories()[found[1]]
+    before = re.sub(r"\\.", "", text[: found.start()])
+    return ranges if before.rfind("[") > before.rfind("]") else f"[{ranges}]"
 
 
 @lru_cache(maxsize=1)

@@ -28,12 +28,12 @@ _TARGET_KIND = {
 }
 
 
-@lru_cache(maxsize=1)
-def model() -> Any:
-    """botocore's service model of SageMaker (0.07 s, once)."""
+@lru_cache(maxsize=4)
+def model(service: str = "sagemaker") -> Any:
+    """botocore's model of SageMaker (0.07 s, once), or of another service."""
     import botocore.session
 
-    return botocore.session.get_session().get_service_model("sagemaker")
+    return botocore.session.get_session().get_service_model(service)
 
 
 def operations() -> frozenset[str]:
@@ -61,7 +61,11 @@ def decode(body: bytes) -> Any:
 
 def check(operation: str, raw: Any) -> dict[str, Any]:
     """The request's members as Python values, checked; timestamps as epoch seconds (float)."""
-    shape = model().operation_model(operation).input_shape
+    return check_shape(model().operation_model(operation).input_shape, raw)
+
+
+def check_shape(shape: Any, raw: Any) -> dict[str, Any]:
+    """As check(), by the input shape of an operation."""
     if shape is None:
         return {}
     typed = _typed(shape, raw, "")
@@ -74,7 +78,11 @@ def check(operation: str, raw: Any) -> dict[str, Any]:
 
 def shaped(operation: str, response: dict[str, Any]) -> dict[str, Any]:
     """The response with only the members of the operation's output shape; None means absent."""
-    shape = model().operation_model(operation).output_shape
+    return shaped_by(model().operation_model(operation).output_shape, response)
+
+
+def shaped_by(shape: Any, response: dict[str, Any]) -> dict[str, Any]:
+    """As shaped(), by an output shape."""
     return {} if shape is None else _shaped(shape, response)
 
 
