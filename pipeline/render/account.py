@@ -1,4 +1,4 @@
-"""The template of what all pipelines of an account share: account.yaml, and a repository a container."""
+"""The template of one account: account.yaml, repeated for its containers and its environments."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import yaml
 
 from pipeline.errors import DefinitionError
 from pipeline.names import Names
+from pipeline.render import access
+from pipeline.render.pattern import Pattern
 
 if TYPE_CHECKING:
     from pipeline.settings.model import Settings
 
 FILE = Path("cloudformation") / "account.yaml"
-# The repository in account.yaml that stands for one per folder of container/.
-PROTOTYPE = "Repository"
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -36,25 +36,44 @@ _Loader.add_multi_constructor("!", _short_form)
 
 
 def account(settings: Settings) -> dict[str, Any]:
-    """The account's template as data, with one image repository per folder of `container/`.
+    """The template of the account and region that `settings` are in, as data.
 
-    Parameters keep their defaults where settings do not decide them; `Project` is the project's name.
+    It is the same for all pipelines of the account: it is rendered from pipeline.toml and from what the
+    pipelines' settings say of their data.
+
+    Raises:
+        DefinitionError: account.yaml is missing, or the names of two environments cannot be kept apart.
     """
-    file = Path(settings.root) / FILE
+    root = Path(settings.root)
+    file = root / FILE
     if not file.is_file():
         raise DefinitionError("the account's template is missing", where=FILE.as_posix())
     template: dict[str, Any] = yaml.load(file.read_text(), Loader=_Loader)
     template["Parameters"]["Project"]["Default"] = Names.of(settings).project
-    resources = template["Resources"]
-    prototype = resources.pop(PROTOTYPE)
-    for name in containers(Path(settings.root)):
-        properties = {
-            **prototype["Properties"],
-            "RepositoryName": {"Fn::Sub": f"${{Project}}/{name}"},
-        }
-        logical = "".join(part.title() for part in name.split("_"))
-        resources[f"{logical}Repository"] = {**prototype, "Properties": properties}
-    return template
+    lists = template.pop("Metadata")
+    here = access.Account.of(settings)
+    per_container, per_environment = set(lists["PerContainer"]), set(lists["PerEnvironment"])
+    pattern = Pattern(template["Resources"], frozenset(per_container | per_environment))
+
+    def there(names: set[str], parts: frozenset[str]) -> set[str]:
+        """Of `names`, what the settings ask for."""
+        absent = {name for part, its in lists["Only"].items() if part not in parts for name in its}
+        return names - absent
+
+    once = set(template["Resources"]) - per_container - per_environment
+    resources = pattern.made(there(once, here.parts), "", here.words())
+    for container in containers(root):
+        words = {"CONTAINER": container}
+        resources |= pattern.made(per_container, _logical(container, "_"), words)
+    for place in here.environments():
+        names = there(per_environment, place.parts)
+        resources |= pattern.made(names, _logical(place.name, "-"), place.words())
+    return {**template, "Resources": resources}
+
+
+def _logical(name: str, separator: str) -> str:
+    """`pre-production` -> `PreProduction`, as logical ids begin with it."""
+    return "".join(part.title() for part in name.split(separator))
 
 
 def containers(root: Path) -> list[str]:

@@ -55,6 +55,10 @@ def role(context: Context, service: str, actor: str, statements: list[Statement]
         "Type": "AWS::IAM::Role",
         "Properties": {
             "Description": f"{actor} of {context.names.stack}",
+            # By the path, the deploy role's policy tells these from all other roles of the account, its own
+            # among them; and it may only make roles with this boundary (account.yaml).
+            "Path": f"/{context.names.project}/{context.names.environment}/",
+            "PermissionsBoundary": boundary(context),
             "AssumeRolePolicyDocument": {"Version": POLICY_VERSION, "Statement": [trust]},
             "Policies": [
                 {
@@ -65,6 +69,12 @@ def role(context: Context, service: str, actor: str, statements: list[Statement]
             "Tags": context.tags,
         },
     }
+
+
+def boundary(context: Context) -> str:
+    """ARN of the policy that says the most a role of this environment may do."""
+    names = context.names
+    return names.arn("iam", f"policy/{names.project}-{names.environment}-boundary", region="")
 
 
 # --- SageMaker

@@ -86,6 +86,24 @@ class GitHub(Model):
         list[AccountId],
         Field(description="accounts that have GitHub's OIDC provider already: there may be only one of it"),
     ] = []
+    codebuild: Annotated[
+        bool, Field(description="make a CodeBuild project of each environment, with webhooks on GitHub")
+    ] = False
+    codebuild_connection: (
+        Annotated[
+            str,
+            Field(
+                pattern=r"^arn:aws[a-z-]*:code(connections|star-connections):[a-z0-9-]+:\d{12}:connection/[0-9a-f-]+$",
+                description="connection to GitHub that CodeBuild clones with; without it, the token that the "
+                "account imported (aws codebuild import-source-credentials)",
+            ),
+        ]
+        | None
+    ) = None
+    codebuild_actors: Annotated[
+        list[Annotated[int, Field(ge=1)]],
+        Field(description="ids on GitHub of those whose pull requests CodeBuild plans; empty: everybody's"),
+    ] = []
 
 
 class Environment(Model):
@@ -115,6 +133,10 @@ class Environment(Model):
     tags: dict[
         Annotated[str, Field(pattern=r"^[\w.:/=+@ -]{1,128}$")], Annotated[str, Field(max_length=256)]
     ] = {}
+    artifact_encryption: Annotated[
+        Literal["s3", "kms"],
+        Field(description="key of the account's bucket: S3's own, or one of the account's in KMS"),
+    ] = "s3"
     budget_usd_per_month: (
         Annotated[float, Field(gt=0, description="what its tagged resources may cost; needs budget_email")]
         | None

@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.errors import DefinitionError
 from pipeline.names import Names
-from pipeline.render import account, asl, lambdas, render, template
+from pipeline.render import asl, lambdas, render, template
 from pipeline.render.context import Context
 from pipeline.settings.model import Settings
 
@@ -125,35 +125,6 @@ def test_a_package_is_its_content_and_nothing_else(tmp_path: Path) -> None:
 def test_an_invoked_function_without_a_handler_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DefinitionError, match=r"no handler\.py"):
         lambdas.package(tmp_path, "gate")
-
-
-# --- account
-
-
-def test_account_has_one_repository_a_container(make_settings: Make, tmp_path: Path) -> None:
-    source = Path(__file__).parents[3] / "cloudformation" / "account.yaml"
-    (tmp_path / "cloudformation").mkdir()
-    (tmp_path / "cloudformation" / "account.yaml").write_text(source.read_text())
-    for name in ("iris", "big_mart", "no_dockerfile"):
-        (tmp_path / "container" / name).mkdir(parents=True)
-    for name in ("iris", "big_mart"):
-        (tmp_path / "container" / name / "Dockerfile").write_text("FROM x\n")
-    made = account(make_settings())
-    repositories = {
-        name: r["Properties"]["RepositoryName"]["Fn::Sub"]
-        for name, r in made["Resources"].items()
-        if r["Type"] == "AWS::ECR::Repository"
-    }
-    assert repositories == {"BigMartRepository": "${Project}/big_mart", "IrisRepository": "${Project}/iris"}
-    assert made["Parameters"]["Project"]["Default"] == "ml"
-    policy = made["Resources"]["ArtifactBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"][0]
-    assert policy["Resource"][0] == {"Fn::GetAtt": ["ArtifactBucket", "Arn"]}
-    assert policy["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
-
-
-def test_account_without_its_file_is_an_error(make_settings: Make) -> None:
-    with pytest.raises(DefinitionError, match="template is missing"):
-        account(make_settings())
 
 
 # --- names and the way to the child
