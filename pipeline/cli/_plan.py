@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from pipeline.cli import _output
+from pipeline.plan import told
+from pipeline.plan.model import DEPLOYED
 
 if TYPE_CHECKING:
     from pipeline.plan.model import Plan, PropertyChange, ResourceChange, StackAction
@@ -19,6 +20,8 @@ FEW = 8
 def describe(plan: Plan, full: bool = False) -> str:
     """The whole plan, stack by stack, with a count at the end."""
     head = f"{plan.name} -> {plan.environment} ({plan.account}, {plan.region})"
+    if plan.against != DEPLOYED:
+        head += f", offline, against {plan.against}"
     lines = [_output.paint(head, "bold")]
     for stack in plan.stacks:
         if stack.kind == "pipeline":
@@ -99,6 +102,8 @@ def _image(plan: Plan) -> list[str]:
             f"{name} = {image.digest[:19]}... ({image.why})",
             *([f"    {image.scan}"] if image.scan else []),
         ]
+    if plan.against != DEPLOYED:
+        return [f"{name}: {image.why}"]
     if image.how == "build":
         return [f"{name}: to be built and pushed ({image.why})"]
     if plan.account_stack.operation == "create":
@@ -108,10 +113,5 @@ def _image(plan: Plan) -> list[str]:
 
 def _summary(plan: Plan) -> str:
     if not plan.changes:
-        return "No changes."
-    count = Counter(str(change.action) for stack in plan.stacks for change in stack.changes)
-    words = {"Add": "to add", "Modify": "to change", "Replace": "to replace", "Remove": "to remove"}
-    parts = [f"{count[action]} {words[action]}" for action in words if count[action]]
-    new = sum(not upload.present for upload in plan.uploads)
-    parts += [f"{new} to upload"] if new else []
-    return f"{', '.join(parts) or 'outputs or tags change'}. Digest {plan.digest[:16]}."
+        return f"No changes. Digest {plan.digest[:16]}."
+    return f"{told.summary(plan)}. Digest {plan.digest[:16]}."

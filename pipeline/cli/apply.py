@@ -7,12 +7,18 @@ import argparse
 HELP = "carry out a plan: account stack, code, image, pipeline stack"
 EPILOG = """\
 examples:
-  pipeline apply iris                       plan, ask, apply
-  pipeline apply iris --yes                 do not ask
+  pipeline apply iris                       plan, show it, ask, apply
+  pipeline apply iris --yes                 do not ask; this is what a script needs
   pipeline apply iris --plan plan.json      exactly the plan that was reviewed, or refuse
 
-Safe to interrupt and to run again; a second apply at the same time waits for the first. A change that
-fails is rolled back, and the cause of the failing resource is shown (exit 4).
+A plan that was reviewed is held against one made now. If anything else would happen, nothing does, and the
+difference is told: the working tree moved (another commit came in between), the image tag moved, or the
+deployed stack moved. Safe to interrupt and to run again; a second apply at the same time waits for the first.
+A change that fails is rolled back, and the cause of the failing resource is shown.
+
+exit codes: 0 applied, or nothing to do; 1 not applied: the answer was no, or there was nobody to ask;
+2 bad input; 3 the target cannot be reached or refuses; 4 the plan is not what would happen now, or a change
+failed and was rolled back; 130 interrupted
 """
 
 
@@ -21,13 +27,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("name", metavar="NAME", help="the pipeline")
     parser.add_argument("--plan", metavar="FILE", help="a plan written by `pipeline plan --out`")
-    parser.add_argument("--yes", "-y", action="store_true", help="do not ask (asked only on a terminal)")
+    parser.add_argument(
+        "--yes", "-y", action="store_true", help="do not ask (without a plan, a script has to say so)"
+    )
     _target.add_target_options(parser)
     _output.add_json_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    import sys
     from pathlib import Path
 
     from pipeline.apply import apply
@@ -39,13 +46,18 @@ def run(args: argparse.Namespace) -> int:
     plan = compute(settings, clients)
     if reviewed is not None:
         require_same(reviewed, plan, args.plan)
-    if not args.json:
-        print(_plan.describe(plan))
-    # A pipe or CI has nobody to ask and said `apply`; a person at a terminal sees the plan first.
-    ask = plan.changes and reviewed is None and not args.yes and not args.json and sys.stdin.isatty()
-    if ask and not _output.confirm("Apply this?", yes=False):
+    # With --json stdout is the answer alone; what will be done is shown all the same.
+    show = _output.say if args.json else print
+    show(_plan.describe(plan))
+    if (
+        plan.changes
+        and reviewed is None
+        and not _output.confirm(
+            f"Apply this to {settings.environment_name} on target {clients.target.name}?", yes=args.yes
+        )
+    ):
         _output.say("nothing was changed")
-        return 0
+        return 1
     result = apply(plan, settings, clients, _output.say, reviewed)
     if args.json:
         _output.print_json(result.as_dict())

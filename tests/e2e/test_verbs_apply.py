@@ -102,7 +102,11 @@ def test_exactly_a_reviewed_plan_is_applied_or_nothing(cli: Cli, tmp_path: Path)
     assert 'DefinitionString.States.Train.Parameters.HyperParameters.max_leaf_nodes: "5" -> "6"' in shown
     leaves(cli, 7)
     refused = cli("apply", "iris", "--plan", str(file), code=4)
-    assert "does not match the working tree: pipeline stack differ" in refused.stderr
+    assert "the working tree moved:" in refused.stderr
+    assert (
+        'DefinitionString.States.Train.Parameters.HyperParameters.max_leaf_nodes: "6" -> "7"'
+        in refused.stderr
+    )
     assert deployed_leaves(cli) == "5"
     leaves(cli, 6)
     cli("apply", "iris", "--plan", str(file))

@@ -101,7 +101,13 @@ def test_only_the_command_line_imports_the_local_target() -> None:
         if path.relative_to(PACKAGE).parts[0] != "local"
         and any(n.startswith("pipeline.local") for n in imports(path))
     }
-    assert importers == {"cli/_processes.py", "cli/_target.py", "cli/local.py"}
+    assert importers == {
+        "cli/_ephemeral.py",
+        "cli/_processes.py",
+        "cli/_remote.py",
+        "cli/_target.py",
+        "cli/local.py",
+    }
 
 
 def test_nothing_above_the_api_asks_which_target_it_is() -> None:

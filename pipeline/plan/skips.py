@@ -1,0 +1,137 @@
+"""What a run started now would do and what it would skip, step by step, with the reason. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pipeline.cost.usage import longest_way
+from pipeline.graph.model import branches_of
+from pipeline.plan.model import ImageAction
+
+Does = Literal["skip", "run", "depends", "unknown"]
+
+
+@dataclass(frozen=True)
+class StepForecast:
+    """One step of the next run: what becomes of it, and why."""
+
+    step: str
+    does: Does
+    why: str
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What the pipeline's own functions would answer now.
+
+    Args:
+        checked: `$.run` of CheckData; None where it was not asked.
+        reuse: `$.reuse` of FindReusable; None where it was not asked.
+        why_not: why it was not asked.
+    """
+
+    checked: Mapping[str, Any] | None = None
+    reuse: Mapping[str, Any] | None = None
+    why_not: str = ""
+
+
+def steps(asl: Mapping[str, Any], image: ImageAction, said: Forecast) -> tuple[StepForecast, ...]:
+    """The forecast of a run without FORCE, in the order of its steps."""
+    return (_image(image), *_steps(asl, image, said))
+
+
+def jobs(asl: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The states that start a job and wait for it, by name, in the order in which a run comes by them."""
+    way = longest_way(asl) if asl["StartAt"] else []
+    found = {
+        name: state
+        for name, state in _states(asl)
+        if ":states:::sagemaker:" in str(state.get("Resource", "")) and state["Resource"].endswith(".sync")
+    }
+    return dict(sorted(found.items(), key=lambda item: way.index(item[0]) if item[0] in way else len(way)))
+
+
+def finding(asl: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The payload of the state that looks for what may be reused; None if the pipeline has no such state."""
+    for _, state in _states(asl):
+        payload = (state.get("Parameters") or {}).get("Payload")
+        if isinstance(payload, Mapping) and isinstance(payload.get("jobs"), list):
+            return payload
+    return None
+
+
+def _image(image: ImageAction) -> StepForecast:
+    does: dict[str, Does] = {"reuse": "skip", "build": "run", "missing": "unknown"}
+    return StepForecast("image", does.get(image.how, "unknown"), image.why or "not looked up")
+
+
+def _steps(asl: Mapping[str, Any], image: ImageAction, said: Forecast) -> Iterator[StepForecast]:
+    known = jobs(asl)
+    if said.checked is None:
+        yield from (
+            StepForecast(name, "unknown", said.why_not) for name in ("data", *known, "model", "deploy")
+        )
+        return
+    new, reason = bool(said.checked.get("new")), str(said.checked.get("reason", ""))
+    yield StepForecast("data", "run", f"of {said.checked.get('date')}: {reason}")
+    if not new:
+        ends = "the run ends as NothingNew"
+        yield from (StepForecast(name, "skip", ends) for name in (*known, "model", "deploy"))
+        return
+    if not image.digest:
+        # The image's digest is part of every fingerprint.
+        why = f"the image is new ({image.tag})"
+        yield from (StepForecast(name, "run", why) for name in (*known, "model", "deploy"))
+        return
+    payload = finding(asl)
+    by_state = _results(known, payload)
+    for name in known:
+        yield _job(name, by_state.get(name), said)
+    yield from _model(payload, said.reuse)
+
+
+def _results(known: Mapping[str, Mapping[str, Any]], payload: Mapping[str, Any] | None) -> dict[str, str]:
+    """State -> the name of its result, for the jobs that may be found again."""
+    wanted = [job["result"] for job in payload["jobs"]] if payload else []
+    return {
+        name: result
+        for result in wanted
+        for name, state in known.items()
+        if state.get("ResultPath") == f"$.{result}"
+    }
+
+
+def _job(name: str, result: str | None, said: Forecast) -> StepForecast:
+    if result is None:
+        if said.reuse and (said.reuse.get("model") or {}).get("reuse"):
+            return StepForecast(name, "skip", str(said.reuse["model"]["why"]))
+        return StepForecast(name, "depends", "decided while the run goes")
+    if said.reuse is None:
+        return StepForecast(
+            name, "unknown" if said.why_not else "run", said.why_not or "nothing is reused here"
+        )
+    found = said.reuse.get(result) or {}
+    return StepForecast(name, "skip" if found.get("reuse") else "run", str(found.get("why", "")))
+
+
+def _model(payload: Mapping[str, Any] | None, reuse: Mapping[str, Any] | None) -> Iterator[StepForecast]:
+    model = (reuse or {}).get("model") or {}
+    why = str(model.get("why", ""))
+    if model.get("reuse"):
+        yield StepForecast("model", "skip", f"gate and registration: {why}")
+        waits = model.get("route") == "approve"
+        yield StepForecast("approval", "run" if waits else "skip", "waits for a human" if waits else why)
+    else:
+        yield StepForecast("model", "run", f"gate and registration{f': {why}' if why else ''}")
+        if payload and payload.get("manual"):
+            yield StepForecast("approval", "run", "waits for a human")
+    yield StepForecast("deploy", "run", "with the model that passes" if not model.get("reuse") else why)
+
+
+def _states(asl: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name, state in asl["States"].items():
+        yield name, state
+        for branch in branches_of(state):
+            yield from _states(branch)
