@@ -64,10 +64,10 @@ def choose(settings: Settings, clients: Clients, to: str | None, reason: str) ->
         SettingsError: `to` is no version of this pipeline in this environment.
     """
     with told(clients.target.name):
-        config, current = earlier.current(settings, clients)
+        current = earlier.current(settings, clients)
         left = str((current or {}).get("ModelPackageArn", ""))
         if to is None:
-            chosen, package = earlier.before(settings, clients, config, current)
+            chosen, package = earlier.before(settings, clients, current)
         else:
             chosen, package = "named", earlier.named(settings, clients, to)
         earlier.require(clients, package, left)

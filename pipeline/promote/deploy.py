@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # The state that reads a version from the input (pipeline/steps/entrance.py). A machine without it would take
 # the start for one of training.
 ENTRANCE = "ReadPackage"
-_ODD = re.compile(r"[^A-Za-z0-9._-]")
+_ODD = re.compile(r"[^A-Za-z0-9._]+")
 _NAME = names.MAX_LENGTH - len("-00000000-00")
 
 
@@ -123,7 +123,7 @@ def start(
     if sha:
         data["GIT_SHA"] = sha
     version = package.rpartition("/")[2]
-    base = f"{_ODD.sub('-', why)[:_NAME]}-{version}"
+    base = f"{_ODD.sub('-', why)[:_NAME].strip('-')}-{version}"
     arn = machine_arn(settings)
     with told(clients.target.name):
         taken: set[str] = set()

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from pipeline.aws.errors import code, message
 from pipeline.errors import ApplyError, SettingsError
 from pipeline.names import Names
-from pipeline.promote import objects
+from pipeline.promote import history, objects
 from pipeline.promote.package import ROLLED_BACK
 
 if TYPE_CHECKING:
@@ -23,8 +23,12 @@ class NoWayBack(ApplyError):
     """There is nothing to roll back to, or what was named cannot be deployed; the text says why."""
 
 
-def current(settings: Settings, clients: Clients) -> tuple[str, dict[str, Any] | None]:
-    """(the endpoint's config, the version it serves or None). Whatever its status: it may be in trouble."""
+def current(settings: Settings, clients: Clients) -> dict[str, Any] | None:
+    """The version that the endpoint serves, whatever its status: it may be in trouble. None: something else.
+
+    Raises:
+        NoWayBack: there is no endpoint.
+    """
     try:
         endpoint = clients.sagemaker.describe_endpoint(EndpointName=settings.stack_name)
     except ClientError as error:
@@ -35,46 +39,30 @@ def current(settings: Settings, clients: Clients) -> tuple[str, dict[str, Any] |
                 hint=f"pipeline run {settings.name} -e {settings.environment_name}",
             ) from error
         raise
-    config = str(endpoint["EndpointConfigName"])
-    return config, _package_of(clients, config)
+    return _package_of(clients, str(endpoint["EndpointConfigName"]))
 
 
-def before(
-    settings: Settings, clients: Clients, config: str, now: Mapping[str, Any] | None
-) -> tuple[str, dict[str, Any]]:
-    """(how it was chosen, the version that served before the current one)."""
+def before(settings: Settings, clients: Clients, now: Mapping[str, Any] | None) -> tuple[str, dict[str, Any]]:
+    """(how it was chosen, the version that served before the current one).
+
+    An endpoint config proves nothing: a run makes one before it deploys, and may fail to.
+    """
     seen = {str((now or {}).get("ModelPackageArn", ""))}
-    for older in _older_configs(settings, clients, config):
-        package = _package_of(clients, older)
-        if package is not None and package["ModelPackageArn"] not in seen:
-            seen.add(package["ModelPackageArn"])
-            if _may_serve(package):
-                return f"it served before, as {older}", package
+    for run in history.runs(settings, clients):
+        if run.package and run.package not in seen:
+            seen.add(run.package)
+            package = _describe(clients, run.package)
+            if package is not None and _may_serve(package):
+                return f"it served before, as {run.config}", package
     for package in _older_versions(settings, clients, now):
         if package["ModelPackageArn"] not in seen and _may_serve(package):
-            return "the newest approved one that is older; its endpoint config is gone", package
+            return "the newest approved one that is older; no run that is kept has deployed another", package
     raise NoWayBack(
         "no other version has served before that is approved and was not rolled back from itself",
         where=settings.stack_name,
         hint="name one with --to; versions: aws sagemaker list-model-packages --model-package-group-name "
         f"{settings.stack_name}",
     )
-
-
-def _older_configs(settings: Settings, clients: Clients, config: str) -> Iterator[str]:
-    """This pipeline's endpoint configs made before `config`, newest first."""
-    pages = clients.sagemaker.get_paginator("list_endpoint_configs").paginate(
-        NameContains=settings.stack_name, SortBy="CreationTime", SortOrder="Descending"
-    )
-    ours = re.compile(re.escape(settings.stack_name) + r"-\d{8}-[0-9a-f]{8}")
-    passed = False
-    for page in pages:
-        for entry in page["EndpointConfigs"]:
-            name = str(entry["EndpointConfigName"])
-            if name == config:
-                passed = True
-            elif passed and ours.fullmatch(name):
-                yield name
 
 
 def _older_versions(
@@ -99,7 +87,16 @@ def _package_of(clients: Clients, config: str) -> dict[str, Any] | None:
         variants = clients.sagemaker.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
         model = clients.sagemaker.describe_model(ModelName=variants[0]["ModelName"])
         arn = (model.get("PrimaryContainer") or {}).get("ModelPackageName", "")
-        return dict(clients.sagemaker.describe_model_package(ModelPackageName=arn)) if arn else None
+    except ClientError as error:
+        if code(error) in {"ValidationException", "ResourceNotFound"}:
+            return None
+        raise
+    return _describe(clients, arn) if arn else None
+
+
+def _describe(clients: Clients, arn: str) -> dict[str, Any] | None:
+    try:
+        return dict(clients.sagemaker.describe_model_package(ModelPackageName=arn))
     except ClientError as error:
         if code(error) in {"ValidationException", "ResourceNotFound"}:
             return None
@@ -121,17 +118,15 @@ def named(settings: Settings, clients: Clients, to: str) -> dict[str, Any]:
             where="--to",
             hint=f"such as --to 3, or --to {group}/3",
         )
-    try:
-        return dict(clients.sagemaker.describe_model_package(ModelPackageName=arn))
-    except ClientError as error:
-        if code(error) in {"ValidationException", "ResourceNotFound"}:
-            raise NoWayBack(
-                "there is no such version",
-                where=arn,
-                hint="versions: aws sagemaker list-model-packages --model-package-group-name "
-                f"{settings.stack_name}",
-            ) from error
-        raise
+    found = _describe(clients, arn)
+    if found is None:
+        raise NoWayBack(
+            "there is no such version",
+            where=arn,
+            hint="versions: aws sagemaker list-model-packages --model-package-group-name "
+            f"{settings.stack_name}",
+        )
+    return found
 
 
 def require(clients: Clients, package: Mapping[str, Any], left: str) -> None:

@@ -12,7 +12,6 @@ Nothing here changes anything.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,17 +21,14 @@ from pipeline.aws import stacks
 from pipeline.aws.errors import code, message, told
 from pipeline.errors import ApplyError
 from pipeline.image.context import uses
-from pipeline.names import Names
 from pipeline.plan.planner import SOURCES
-from pipeline.promote import content
+from pipeline.promote import content, history
+from pipeline.promote.history import Run
 from pipeline.promote.tags import Tag
 
 if TYPE_CHECKING:
     from pipeline.aws import Clients
     from pipeline.settings.model import Settings
-
-# How many finished runs are looked at for the one that deployed what serves.
-LOOKED_AT = 200
 
 
 class NotTested(ApplyError):
@@ -107,7 +103,7 @@ def _find(root: Path, tag: Tag, settings: Settings, clients: Clients) -> Tested:
             hint=f"{run}  (deploys one that passes)",
         )
     runs = list(_runs_since(settings, clients, config))
-    deployed = runs[-1] if runs and runs[-1].deployed == config else None
+    deployed = runs[-1] if runs and runs[-1].config == config else None
     if deployed is None:
         raise NotTested(
             f"no run that succeeded has deployed {config}: its smoke test is not known to have passed",
@@ -168,33 +164,12 @@ def serving(settings: Settings, clients: Clients) -> tuple[str, dict[str, Any]]:
     return config, dict(sagemaker.describe_model_package(ModelPackageName=arn))
 
 
-@dataclass(frozen=True)
-class _Run:
-    """A run that succeeded: what it deployed (a config's name, or empty), and whether a version was given."""
-
-    arn: str
-    started: Any
-    deployed: str
-    given: bool
-
-
-def _runs_since(settings: Settings, clients: Clients, config: str) -> Iterator[_Run]:
+def _runs_since(settings: Settings, clients: Clients, config: str) -> Iterator[Run]:
     """Runs that succeeded, newest first, the last of them the one that deployed `config` if it is found."""
-    arn = Names.of(settings).state_machine_arn
-    pages = clients.stepfunctions.get_paginator("list_executions").paginate(
-        stateMachineArn=arn, statusFilter="SUCCEEDED"
-    )
-    looked = 0
-    for page in pages:
-        for summary in page["executions"]:
-            found = clients.stepfunctions.describe_execution(executionArn=summary["executionArn"])
-            output, given = json.loads(found.get("output") or "{}"), json.loads(found.get("input") or "{}")
-            smoke = output.get("smoke") and output.get("endpoint", {}).get("EndpointStatus") == "InService"
-            deployed = str((output.get("requested") or {}).get("EndpointConfigName", "")) if smoke else ""
-            yield _Run(summary["executionArn"], summary["startDate"], deployed, "PACKAGE" in given)
-            looked += 1
-            if deployed == config or looked == LOOKED_AT:
-                return
+    for run in history.runs(settings, clients):
+        yield run
+        if run.config == config:
+            return
 
 
 def _agrees(
@@ -203,7 +178,7 @@ def _agrees(
     settings: Settings,
     clients: Clients,
     facts: Mapping[str, str],
-    runs: list[_Run],
+    runs: list[Run],
 ) -> str:
     """Why what serves is what the tag says; empty if it is not."""
     paths = sources(settings)
