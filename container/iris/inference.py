@@ -10,7 +10,7 @@ from pathlib import Path
 from iris_program import formats
 from iris_program.contract import ProgramError
 from iris_program.scoring import Scorer
-from serving import LoadError
+from serving import LoadError, metric
 
 
 def model_fn(model_dir: str) -> Scorer:
@@ -29,5 +29,9 @@ def transform_fn(
     """Rows of features in, labels and probabilities out; formats.py says in which forms."""
     kind, writer = formats.choose_writer(accept)
     if content_type == formats.CSV and (row := formats.quick_row(body)) is not None:
-        return writer([model.row(row)]), kind
-    return writer(model.rows(formats.choose_reader(content_type or "")(formats.decode(body)))), kind
+        predicted = [model.row(row)]
+    else:
+        predicted = model.rows(formats.choose_reader(content_type or "")(formats.decode(body)))
+    if predicted:  # of a batch the mean: one number a request
+        metric("confidence", sum(map(max, predicted)) / len(predicted))
+    return writer(predicted), kind

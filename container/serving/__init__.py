@@ -8,15 +8,16 @@
 `inference.py` holds functions with the names of the SageMaker inference toolkit: `model_fn(model_dir)`,
 and `input_fn(body, content_type)`, `predict_fn(data, model)`, `output_fn(prediction, accept)`, or in place of
 these three `transform_fn(model, body, content_type, accept)`. Each may take the request's context as one
-argument more.
+argument more. `metric(name, value)` reports a number of the model's own (metrics.py).
 """
 
 from __future__ import annotations
 
 from .errors import LoadError, RequestError
+from .metrics import metric
 from .negotiation import choose, media_type
 
-__all__ = ["LoadError", "RequestError", "choose", "main", "media_type"]
+__all__ = ["LoadError", "RequestError", "choose", "main", "media_type", "metric"]
 
 
 def main() -> int:

@@ -11,7 +11,8 @@ Ours
     SERVING_IDLE_SECONDS (75: a connection kept alive), SERVING_GRACE_SECONDS (25: from SIGTERM to the end;
     SageMaker kills after 30), SERVING_MAX_CONNECTIONS (1024 a worker), SERVING_MAX_QUEUE (256 waiting
     requests a worker), SERVING_BATCH_REQUESTS (0: no micro-batching) and SERVING_BATCH_MS (2),
-    SERVING_ACCESS_LOG (all, errors, off), SERVING_USER (whom the workers become once the model is loaded)
+    SERVING_ACCESS_LOG (all, errors, off), SERVING_USER (whom the workers become once the model is loaded),
+    SERVING_DEPLOYMENT (the endpoint configuration, told with the model's own metrics: metrics.py)
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from http import HTTPStatus
 from json import dumps
 from pathlib import Path
 
-from . import plugin, users
+from . import metrics, plugin, users
 from .answers import JSON, Answer, refusal
 from .board import CONNECTIONS, READY, STARTING, STATE, Board
 from .connection import Connection, Request
@@ -74,6 +74,7 @@ class Worker:
         asyncio.set_event_loop(self._loop)
         self.slot.view[STATE] = STARTING
         self._loop.run_until_complete(self._run())
+        metrics.write(self.log)
         self.log.flush()
         return self._code
 
@@ -190,6 +191,7 @@ class Worker:
         self.now = self._loop.time()
         self.slot.beat()
         self.heads.clear()
+        metrics.write(self.log)
         for connection in list(self._connections):
             connection.sweep(self.now)
         if self._lane is not None:
