@@ -59,6 +59,16 @@ class Run:
     conclusion: str
 
 
+@dataclass(frozen=True)
+class Review:
+    """What a reviewer of environments said about a run."""
+
+    approved: bool
+    environments: tuple[str, ...]
+    login: str
+    comment: str
+
+
 class Forge:
     """One repository on GitHub (or on the local remote, which answers the same way)."""
 
@@ -87,6 +97,18 @@ class Forge:
     def run(self, number: int) -> Run:
         """One workflow run."""
         return _run(self.rest.get(f"{self._at}/actions/runs/{number}"))
+
+    def approvals(self, number: int) -> list[Review]:
+        """What reviewers said of a run's environments."""
+        return [
+            Review(
+                approved=each.get("state") == "approved",
+                environments=tuple(str(e["name"]) for e in each.get("environments") or ()),
+                login=str((each.get("user") or {}).get("login", "")),
+                comment=str(each.get("comment") or ""),
+            )
+            for each in self.rest.get(f"{self._at}/actions/runs/{number}/approvals")
+        ]
 
     def pull_requests_of(self, sha: str) -> list[PullRequest]:
         """Pull requests that brought this commit, or that it is part of."""

@@ -93,18 +93,26 @@ def _run(context: Context, name: str, reference: list[str], pull_request: int) -
 
 
 def promote(args: argparse.Namespace) -> int:
-    """Every pipeline of the repository, to this environment."""
+    """Every pipeline that the source environment serves, to this environment."""
+    from pipeline.ci.github import Forge
+    from pipeline.cli import _ci_approve, _target
+
     context = _ci_job.context()
     if context.event != "tag":
         raise SettingsError(f"a release is a tag, and this is a {context.event}", where=context.ref)
-    codes: dict[str, int] = {}
-    for name in _ci_look.look(context).in_environment(args.environment):
-        settings = store.load(_ci_job.root(), name, args.environment)
-        _ci_job.take_role(settings, "deploy", context)
-        with say.group(f"promote {name} {context.tag} to {args.environment}"):
-            codes[name] = _ci_job.verb("promote", name, context.tag, "-e", args.environment, "--yes")
-    _report(f"Promoted {context.tag} to {args.environment}", codes)
-    return max(codes.values(), default=0)
+    root = _ci_job.root()
+    wanted = [store.load(root, name, args.environment) for name in store.names(root)]
+    if not wanted:
+        raise SettingsError("no pipeline is defined", where=str(root))
+    # Asked first: the environment's role is not needed to know who let this job begin.
+    forge = Forge.of(context, os.environ)
+    _ci_job.take_role(wanted[0], "deploy", context)
+    clients = _target.connect_for(argparse.Namespace(target=None), wanted[0])
+    title = f"promote {context.tag} to {args.environment}"
+    with say.group(title), _ci_approve.passed_on(context, forge, wanted, clients):
+        code = _ci_job.verb("promote", context.tag, "--to", args.environment)
+    _report(f"Promoted {context.tag} to {args.environment}", {each.name: code for each in wanted})
+    return code
 
 
 def rollback(args: argparse.Namespace) -> int:

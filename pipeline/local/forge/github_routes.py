@@ -139,6 +139,13 @@ def run(ask: Request) -> Any:
     return ask.api.shapes.run(one(ask.store.get("runs", ask.number())))
 
 
+@route("GET", "/actions/runs/{number}/approvals", "actions:read")
+def approvals(ask: Request) -> Any:
+    """What reviewers said of the run's environments; kept as documents of `approvals`."""
+    one(ask.store.get("runs", ask.number()))
+    return [each for each in ask.store.all("approvals") if each["run"] == ask.number()]
+
+
 @route("GET", "/actions/workflows/{file}/runs", "actions:read")
 def runs(ask: Request) -> Any:
     wanted = {"head_branch": "branch", "event": "event", "head_sha": "head_sha"}

@@ -4,7 +4,8 @@
     pulls/1.json, issues/7.json     title, state, commits
     issues/1/comments/3.md, 3.json  a pull request's comments lie under its issue number, as on GitHub
     runs/5.json, artifacts/9.json, artifacts/9.zip
-    statuses/SHA/2.json, checks/4.json
+    statuses/2.json, checks/4.json
+    approvals/3.json                who let a run into an environment: run, state, environments, user, comment
     tokens.json                     token -> its rights
 
 Several processes may write: every change is made under one lock file, every file is replaced whole.
