@@ -85,12 +85,12 @@ def find_job(
 ) -> tuple[dict[str, Any] | None, str]:
     """A block's result from an earlier job; else None and why not."""
     if job["model"] and job["model"] not in done:
-        return None, f"the {job['model']} is not an earlier one"
+        return None, f"the {job['model']} is made anew"
     operation, kind, read = KINDS[job["kind"]]
     why_not = []
     for name in named_jobs(operation, kind, run["date"], run["fingerprints"][job["fingerprint"]]):
         try:
-            return read(name, job, done), f"{name} did the same with the same data, code and parameters"
+            return read(name, job, done), f"{kind.lower()} job {name} had the same data, code and parameters"
         except Unusable as reason:
-            why_not.append(f"{name} cannot be used: {reason}")
+            why_not.append(f"{kind.lower()} job {name} cannot be used: {reason}")
     return None, "; ".join(why_not) or "nothing completed is of this fingerprint"

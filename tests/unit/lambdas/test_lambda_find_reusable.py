@@ -371,7 +371,7 @@ def test_training_alone_may_be_reused_and_evaluation_alone_may_not(aws: Aws) -> 
     assert fates(answer) == ("", False, False)
     assert (
         "evaluation" not in answer
-        and "training is not an earlier one" in answer["reuse"]["evaluation"]["why"]
+        and "training is made anew" in answer["reuse"]["evaluation"]["why"]
     )
 
 
