@@ -133,6 +133,9 @@ def _finish(settings: Settings, clients: Clients, step: Step, args: argparse.Nam
         f"{step.status}{took}" + (f" at {culprit.name}" if culprit else "") + (f": {error}" if error else "")
     )
     _output.say(_output.paint(head, "red", sys.stderr))
+    if error == "ModelRejected":
+        _arithmetic(clients, step, cause)
+        return
     if cause:
         _output.say(f"  {cause if len(cause) <= LONG else cause[:LONG] + '...'}")
     _log_tail(settings, clients, step, "Endpoint" in f"{error} {culprit.name if culprit else ''}")
@@ -146,6 +149,15 @@ def _reason(step: Step) -> str:
     except (ValueError, KeyError, TypeError):
         return ""
     return f" ({reason})" if reason else ""
+
+
+def _arithmetic(clients: Clients, step: Step, cause: str) -> None:
+    """Why a model was rejected: no job failed, so the gate's numbers are all there is to read."""
+    from pipeline.execution import gate
+
+    said = gate.explanation(clients, step.description["executionArn"]) or cause
+    for line in said.splitlines():
+        _output.say(f"  {line}")
 
 
 def _log_tail(settings: Settings, clients: Clients, step: Step, about_endpoint: bool) -> None:

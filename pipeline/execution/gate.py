@@ -1,0 +1,138 @@
+"""What the gate decided in a run, read from the run's own record: the data its states passed on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from pipeline.aws.errors import code, told
+from pipeline.errors import ExecutionError
+from pipeline.execution import start
+from pipeline.execution.history import details
+
+if TYPE_CHECKING:
+    from pipeline.aws import Clients
+    from pipeline.settings.model import Settings
+
+# Runs that found nothing new judged nothing; so many are looked at for one that did.
+LOOKED_AT = 50
+PAGE = 200
+
+
+def find(settings: Settings, clients: Clients, which: str | None = None) -> dict[str, Any]:
+    """The verdict of a run, with its arithmetic.
+
+    Args:
+        which: an execution's ARN or name, or `last`; None: the newest in which a gate decided.
+
+    Returns:
+        execution, status, and the gate's approved, reason, metrics, results, champion, explanation; for a
+        model that was used again also `again` (why) and, where it is known, `judged_in` (the execution).
+
+    Raises:
+        ExecutionError: there is no such run, or no gate decided in it.
+    """
+    with told(clients.target.name):
+        if which is not None:
+            one = start.find(settings, clients, which)
+            found = _verdict(clients, one.arn)
+            if found is None:
+                raise ExecutionError(
+                    "no gate decided in this run",
+                    where=one.name,
+                    hint=f"see how far it went: pipeline run {settings.name} --execution {one.name}",
+                )
+            return found
+        for summary in start.last(settings, clients, LOOKED_AT):
+            found = _verdict(clients, summary["executionArn"])
+            if found is not None:
+                return found
+    raise ExecutionError(
+        "no gate has decided in any run yet",
+        where=settings.stack_name,
+        hint=f"pipeline run {settings.name} --follow",
+    )
+
+
+def explanation(clients: Clients, execution_arn: str) -> str:
+    """The arithmetic of one run in words; "" where no gate decided."""
+    with told(clients.target.name):
+        found = _verdict(clients, execution_arn)
+    return str(found["explanation"]) if found else ""
+
+
+def _verdict(clients: Clients, arn: str) -> dict[str, Any] | None:
+    data = next(_passed_on(clients, arn), None)
+    if data is None:
+        return None
+    described = clients.stepfunctions.describe_execution(executionArn=arn)
+    head = {"execution": described["name"], "status": described["status"]}
+    gate = data["gate"]
+    if gate.get("results") is not None:
+        return {**head, **gate}
+    return {**head, **_again(clients, data), "again": gate.get("reason", "")}
+
+
+def _again(clients: Clients, data: dict[str, Any]) -> dict[str, Any]:
+    """The verdict on a model that exists already: that of the run which made it, as far as it can be read."""
+    gate = data["gate"]
+    short = {
+        "approved": gate.get("approved", True),
+        "reason": gate.get("reason", ""),
+        "metrics": gate.get("metrics", {}),
+        "results": [],
+        "champion": {},
+        "explanation": f"gate: not asked again\n  {gate.get('reason', '')}",
+    }
+    known = _metadata(clients, data.get("package", {}).get("ModelPackageArn", ""))
+    origin = known.get("execution", "")
+    if not origin:
+        return short
+    try:
+        made = next(_passed_on(clients, origin), None)
+    except ClientError as error:
+        # Step Functions forgets after 90 days; a promoted model was judged in another account.
+        if code(error) not in {"ExecutionDoesNotExist", "InvalidArn", "AccessDeniedException"}:
+            raise
+        made = None
+    if made is None or made["gate"].get("results") is None:
+        kept = f"\n  registered with: {known['gate']}" if known.get("gate") else ""
+        return {**short, "explanation": short["explanation"] + kept, "judged_in": origin}
+    return {**made["gate"], "judged_in": origin}
+
+
+def _metadata(clients: Clients, package: str) -> dict[str, str]:
+    if not package:
+        return {}
+    try:
+        found = clients.sagemaker.describe_model_package(ModelPackageName=package)
+    except ClientError as error:
+        if code(error) not in {"ValidationException", "ResourceNotFound"}:
+            raise
+        return {}
+    return dict(found.get("CustomerMetadataProperties", {}))
+
+
+def _passed_on(clients: Clients, arn: str) -> Iterator[dict[str, Any]]:
+    """The data after each state that has a verdict in it, newest first."""
+    request: dict[str, Any] = {
+        "executionArn": arn,
+        "reverseOrder": True,
+        "maxResults": PAGE,
+        "includeExecutionData": True,
+    }
+    while True:
+        page = clients.stepfunctions.get_execution_history(**request)
+        for event in page["events"]:
+            output = details(event).get("output") if event["type"].endswith("StateExited") else None
+            if not output or '"gate"' not in output:
+                continue
+            data = json.loads(output)
+            if isinstance(data, dict) and isinstance(data.get("gate"), dict):
+                yield data
+        if not page.get("nextToken"):
+            return
+        request["nextToken"] = page["nextToken"]
