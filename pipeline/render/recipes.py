@@ -23,9 +23,7 @@ _NOT_DECISIVE = {
     "DebugHookConfig",
     "EnableInterContainerTrafficEncryption",
     "EnableManagedSpotTraining",
-    "EnableNetworkIsolation",
     "ExperimentConfig",
-    "NetworkConfig",
     "OutputDataConfig",
     "ProcessingOutputConfig",
     "ProfilerConfig",
@@ -39,6 +37,14 @@ _NOT_DECISIVE = {
 }
 # The image counts by its digest; what is read out of the log changes nothing in the model.
 _NOT_OF_THE_PROGRAM = {"TrainingImage", "ImageUri", "MetricDefinitions", "EnableSageMakerMetricsTimeSeries"}
+
+# What the endpoint is; how it gets there (rollout, alarms of a deployment) waits for the next deployment.
+_SERVING = {
+    ("sagemaker", "CreateModel"),
+    ("sagemaker", "CreateEndpointConfig"),
+    ("applicationautoscaling", "RegisterScalableTarget"),
+    ("applicationautoscaling", "PutScalingPolicy"),
+}
 
 
 def recipes(asl: dict[str, Any]) -> dict[str, Any]:
@@ -68,7 +74,7 @@ def recipes(asl: dict[str, Any]) -> dict[str, Any]:
                 raise DefinitionError(f"two jobs have the fingerprint {step[1]!r}, the second is {name}")
             steps[step[1]] = parameters
             results[step[1]] = str(state.get("ResultPath", "$"))
-        elif called and called.service == "sagemaker" and called.operation in _SERVING:
+        elif called and (called.service, called.operation) in _SERVING:
             serving[name] = {k: v for k, v in parameters.items() if not _is_address(k)}
         elif "rules" in parameters.get("Payload", {}):
             rules[name] = parameters["Payload"]["rules"]
@@ -77,9 +83,6 @@ def recipes(asl: dict[str, Any]) -> dict[str, Any]:
         "gate": _hash([rules, loose]),
         "serving": _hash(serving),
     }
-
-
-_SERVING = {"CreateModel", "CreateEndpointConfig"}
 
 
 def _tagged(parameters: dict[str, Any]) -> str:
@@ -118,6 +121,9 @@ def _decisive(parameters: dict[str, Any]) -> dict[str, Any]:
             continue
         if plain in ("ResourceConfig", "ProcessingResources"):
             found["instances"] = _counts(value)
+        elif plain == "NetworkConfig" and isinstance(value, dict):
+            # A program that may call out may get anything from there.
+            found[plain] = value.get("EnableNetworkIsolation", False)
         elif plain in ("AlgorithmSpecification", "AppSpecification") and isinstance(value, dict):
             found[plain] = {k: v for k, v in value.items() if k not in _NOT_OF_THE_PROGRAM}
         else:

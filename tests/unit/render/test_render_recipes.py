@@ -60,6 +60,11 @@ def machine() -> Machine:
                 "Parameters": {"ModelName.$": "$.m", "PrimaryContainer": {"ModelPackageName.$": "$.p"}},
             },
             "Config": {"Type": "Task", "Resource": f"{sagemaker}createEndpointConfig", "Parameters": config},
+            "Scale": {
+                "Type": "Task",
+                "Resource": "arn:aws:states:::aws-sdk:applicationautoscaling:registerScalableTarget",
+                "Parameters": {"MaxCapacity": 4},
+            },
         }
     }
 
@@ -100,6 +105,9 @@ def _set(path: str, value: Any) -> Callable[[Machine], None]:
         (_set("Gate/Parameters/Payload/rules/0/minimum", 0.95), {"gate"}),
         (_set("Config/Parameters/ProductionVariants/0/InstanceType", "ml.c5.large"), {"serving"}),
         (_set("CreateModel/Parameters/EnableNetworkIsolation", False), {"serving"}),
+        (_set("Train/Parameters/EnableNetworkIsolation", False), {"train"}),
+        (_set("Assess/Parameters/NetworkConfig", {"EnableNetworkIsolation": False}), {"assess"}),
+        (_set("Scale/Parameters/MaxCapacity", 8), {"serving"}),
         # Where and how the same is made.
         (_set("Train/Parameters/ResourceConfig/InstanceType", "ml.c5.large"), set()),
         (_set("Train/Parameters/StoppingCondition/MaxRuntimeInSeconds", 90), set()),
