@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from pipeline.cli import _remote
+
 HELP = "start, inspect and stop the local target (an AWS endpoint on 127.0.0.1)"
 DESCRIPTION = """\
 The local target is an AWS endpoint on 127.0.0.1, one for each repository. Its state lies under
@@ -20,7 +22,8 @@ examples:
   pipeline local up
   eval "$(pipeline local env)" && aws s3 ls     # the plain AWS CLI, against the local target
   pipeline local logs --follow
-  pipeline local reset                          # stop it and forget everything in it"""
+  pipeline local reset                          # stop it and forget everything in it
+  pipeline local remote                         # a forge: git push local main runs the workflows here"""
 
 _VERBS = {
     "up": "start it if it does not run; prints the endpoint",
@@ -67,12 +70,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
                 "--environment", "-e", help="environment of pipeline.toml; its account and region"
             )
 
+    remote = verbs.add_parser(
+        "remote",
+        help=_remote.HELP,
+        description=_remote.DESCRIPTION,
+        epilog=_remote.EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _remote.configure(remote)
+
 
 def run(args: argparse.Namespace) -> int:
     """Run one verb."""
     from pipeline.settings import find_root
 
     root = find_root()
+    if args.local_verb == "remote":
+        return _remote.run(root, args)
     return int(globals()[f"_{args.local_verb}"](root, args))
 
 

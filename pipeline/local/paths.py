@@ -83,6 +83,11 @@ class StatePaths:
         return self.folder / "oidc.key"
 
     @property
+    def checkouts(self) -> Path:
+        """One file for each other checkout whose container folders are images, too; it holds the path."""
+        return self.folder / "checkouts"
+
+    @property
     def temporary(self) -> Path:
         """What only this server's life needs, such as unpacked functions; emptied at its start."""
         return self.folder / "tmp"

@@ -27,10 +27,24 @@ def place(digest: str) -> Path:
 
 
 def container_folder(repository: str, tag: str) -> Path | None:
-    """The container folder whose source, as it is right now, a tag of that repository stands for."""
-    folder = context.root() / "container" / repository.rpartition("/")[2]
+    """The container folder whose source, as it is right now, a tag of that repository stands for.
+
+    The repository's own, or that of a checkout which a workflow of the local remote is working on.
+    """
     wanted = source_part(tag)
-    return folder if wanted and folder.is_dir() and source_tag(folder) == wanted else None
+    for root in [context.root(), *_checkouts()]:
+        folder = root / "container" / repository.rpartition("/")[2]
+        if wanted and folder.is_dir() and source_tag(folder) == wanted:
+            return folder
+    return None
+
+
+def _checkouts() -> list[Path]:
+    found = []
+    for file in sorted(context.paths().checkouts.glob("*")):
+        with contextlib.suppress(FileNotFoundError):  # its workflow has just ended
+            found.append(Path(file.read_text(encoding="utf-8")))
+    return found
 
 
 def keep_as(folder: Path | None, tag: str, digest: str) -> None:
