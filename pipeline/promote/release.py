@@ -248,8 +248,15 @@ def _artifacts(
 
 
 def _model_key(way: Way, key: str) -> str:
-    """Where the environment's own models lie: its roles may read there and nowhere else."""
-    return way.goal.pipeline.data.prefix + key.removeprefix(way.origin.pipeline.data.prefix)
+    """Where the environment's own models lie, under its own name: its roles may read there and nowhere else,
+    and whoever takes the other environment down takes nothing from this one.
+    """
+    rest = key.removeprefix(way.origin.pipeline.data.prefix)
+    theirs, ours = f"{way.origin.stack_name}-", f"{way.goal.stack_name}-"
+    parts = [
+        ours + part.removeprefix(theirs) if part.startswith(theirs) else part for part in rest.split("/")
+    ]
+    return way.goal.pipeline.data.prefix + "/".join(parts)
 
 
 def _report_key(way: Way, key: str) -> str:

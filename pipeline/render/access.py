@@ -133,7 +133,8 @@ class Place:
         has = {
             "budget": env.budget_usd_per_month is not None,
             "github": github is not None,
-            "promotes": github is not None and bool(self.promoting),
+            "promotes": bool(self.promoting),
+            "read": github is not None or bool(self.promoting),
             "codebuild": builds,
             "build_email": builds and env.notification.alarm_email is not None,
         }
@@ -163,7 +164,25 @@ class Place:
             "BUDGET_TAG": next(f"{k}${v}" for k, v in tags.items() if k.lower() == "environment"),
             "ALARM_EMAIL": env.notification.alarm_email or "",
         }
+        found |= self._promotion_words()
         return found | (self._github_words(self.github) if self.github else {})
+
+    def _promotion_words(self) -> dict[str, Any]:
+        names, project = self.account.names, self.account.project.name
+        source = self.environment.promote_from
+        sources = self.account.everywhere.get(source) if source else None
+        accounts = sorted({env.account for env in self.promoting.values()})
+        roots = [names.arn("iam", "root", region="", account=each) for each in accounts]
+        roles = [role(names, project, env, name, "deploy") for name, env in self.promoting.items()]
+        return {
+            "PROMOTION_SOURCES": role(names, project, sources, source, "promotion-source")
+            if sources and source
+            else DROP,
+            "PROMOTION_ACCOUNTS": roots,
+            # STS lets no root user assume a role, so on AWS the roots are nobody; the local target knows an
+            # account by nothing else.
+            "PROMOTION_ROLES": [*roles, *roots],
+        }
 
     def _data_buckets(self) -> list[str]:
         """ARNs of the buckets besides the account's own that pipelines read their data from."""
@@ -179,22 +198,13 @@ class Place:
         return [self.account.names.bucket_arn(bucket) for bucket in sorted(found - {own})]
 
     def _github_words(self, github: GitHub) -> dict[str, Any]:
-        names, project = self.account.names, self.account.project.name
+        names = self.account.names
         host = "token.actions.githubusercontent.com"
         provider = names.arn("iam", f"oidc-provider/{host}", region="")
-        source = self.environment.promote_from
-        sources = self.account.everywhere.get(source) if source else None
-        roles = [role(names, project, env, name, "deploy") for name, env in self.promoting.items()]
-        accounts = sorted({env.account for env in self.promoting.values()})
         return {
             "PROVIDER": {"Ref": "OidcProvider"} if self.account.makes_provider else provider,
             "PLAN_SUBJECTS": plan_subjects(github),
             "DEPLOY_SUBJECTS": subjects(github, f"environment:{self.name}"),
-            "PROMOTION_SOURCES": role(names, project, sources, source, "promotion-source")
-            if sources and source
-            else DROP,
-            "PROMOTION_ACCOUNTS": [names.arn("iam", "root", region="", account=each) for each in accounts],
-            "PROMOTION_ROLES": roles,
             "BUILD_SERVICE": "codebuild.amazonaws.com" if github.codebuild else DROP,
             "CONNECTION": github.codebuild_connection or DROP,
             "CONNECTION_AUTH": {"Type": "CODECONNECTIONS", "Resource": github.codebuild_connection}

@@ -104,9 +104,16 @@ def test_there_is_one_repository_a_container(rendered: Render, tmp_path: Path) -
 
 
 def test_without_a_repository_on_github_nobody_is_let_in(rendered: Render) -> None:
-    types = [resource["Type"] for resource in rendered(github=None).values()]
-    assert not {"AWS::IAM::OIDCProvider", "AWS::IAM::Role", "AWS::CodeBuild::Project"} & set(types)
-    assert types.count("AWS::IAM::ManagedPolicy") == 2, "the boundaries of dev and staging, which roles carry"
+    made = rendered(github=None)
+    types = [resource["Type"] for resource in made.values()]
+    assert not {"AWS::IAM::OIDCProvider", "AWS::CodeBuild::Project"} & set(types)
+    roles = [name for name, resource in made.items() if resource["Type"] == "AWS::IAM::Role"]
+    assert roles == ["StagingPromotionSourceRole"], "production reads what staging tested, whoever runs it"
+    policies = {name for name, r in made.items() if r["Type"] == "AWS::IAM::ManagedPolicy"}
+    boundaries = {"DevBoundary", "StagingBoundary"}
+    assert policies == {*boundaries, "StagingReadPolicy", "StagingSourcePolicy"}
+    production = rendered("production", github=None).values()
+    assert not [r for r in production if r["Type"] == "AWS::IAM::Role"], "nobody promotes from there"
 
 
 def test_an_account_holds_the_environments_that_live_in_it(rendered: Render) -> None:
@@ -164,8 +171,8 @@ def test_only_who_promotes_from_an_environment_reads_its_models(rendered: Render
     assert "DevPromotionSourceRole" not in made
     (statement,) = trust(made, "StagingPromotionSourceRole")
     assert statement["Principal"] == {"AWS": ["arn:aws:iam::333333333333:root"]}
-    deploy = "arn:aws:iam::333333333333:role/ml-production-deploy"
-    assert statement["Condition"] == {"ArnEquals": {"aws:PrincipalArn": [deploy]}}
+    deploy, root = "arn:aws:iam::333333333333:role/ml-production-deploy", "arn:aws:iam::333333333333:root"
+    assert statement["Condition"] == {"ArnEquals": {"aws:PrincipalArn": [deploy, root]}}
 
     def sources(resources: Resources, policy: str) -> list[Any]:
         found = resources[policy]["Properties"]["PolicyDocument"]["Statement"]
