@@ -251,5 +251,5 @@ class Container:
 
 
 def _is_mount_point(path: str) -> bool:
-    """Folders that the engine made to mount /opt/ml on."""
-    return path in ("/opt",)
+    """Folders that the engine makes for its own mounts: /opt/ml, and the likes of /etc/hosts."""
+    return path in ("/opt", "/etc")

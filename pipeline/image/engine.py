@@ -33,6 +33,8 @@ class Engine:
         version: its own.
         architecture: of the images it builds, in Docker's words (amd64, arm64).
         elsewhere: why its network and files are not this machine's; empty when they are.
+        podman: whether it is podman, which has no BuildKit behind Docker's API.
+        containerd_images: whether it keeps images in containerd, in the form that they are pushed in.
     """
 
     client: DockerClient
@@ -40,9 +42,11 @@ class Engine:
     version: str
     architecture: str
     elsewhere: str
+    podman: bool = False
+    containerd_images: bool = False
 
     def __str__(self) -> str:
-        return f"engine {self.version} at {self.url}"
+        return f"{'podman' if self.podman else 'engine'} {self.version} at {self.url}"
 
 
 def find() -> Engine | None:
@@ -78,7 +82,7 @@ def _context() -> list[str]:
 
     try:
         context = ContextAPI.get_current_context()
-    except (DockerException, OSError, ValueError):
+    except (DockerException, OSError, ValueError, KeyError):
         return []
     return [str(context.Host)] if context is not None and context.Host else []
 
@@ -98,7 +102,10 @@ def _answering(url: str) -> Engine | None:
         client = docker.from_env(version="auto", timeout=CALL_SECONDS, environment=environment)
     except (DockerException, requests.RequestException, OSError, ValueError):
         return None
-    return Engine(client, url, str(version["Version"]), str(version["Arch"]), _elsewhere(url, info))
+    podman = any("Podman" in str(each.get("Name")) for each in version.get("Components") or [])
+    containerd = ["driver-type", "io.containerd.snapshotter.v1"] in (info.get("DriverStatus") or [])
+    elsewhere = _elsewhere(url, info)
+    return Engine(client, url, str(version["Version"]), str(version["Arch"]), elsewhere, podman, containerd)
 
 
 def _elsewhere(url: str, info: dict[str, Any]) -> str:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from pipeline.aws.errors import told
 from pipeline.aws.pace import Pace
 from pipeline.errors import ApplyError
+from pipeline.image import buildx, resolve, sbom
 from pipeline.image import engine as engines
-from pipeline.image import resolve, sbom
 from pipeline.image.build import build
 from pipeline.image.engine import Engine, spoken
 from pipeline.image.labels import FINGERPRINT, labels
+from pipeline.image.login import login
 from pipeline.image.push import push
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ def _make(
     else:
         say(f"image {name}: building with {engine}")
         about = labels(Path(settings.root), wanted.folder, wanted.tag, wanted.arguments)
-        build(engine, wanted.folder, name, wanted.arguments, about, say)
+        cache = _cache(clients, wanted) if buildx.usable(engine) else None
+        build(engine, wanted.folder, name, wanted.arguments, about, say, cache)
     say(f"image {name}: pushing")
     digest = push(clients, engine, name, wanted.repository, wanted.tag, say)
     found = _verified(clients, wanted, digest)
@@ -70,6 +72,15 @@ def _make(
     where = sbom.store(clients, settings.artifact_bucket, digest, bill)
     say(f"  bill of materials ({len(bill['components'])} components): {where}")
     return found
+
+
+def _cache(clients: Clients, wanted: resolve.ImageSource) -> buildx.Cache | None:
+    """The last image pushed, whose layers are likely the new one's."""
+    tag = resolve.newest_tag(clients, wanted.repository)
+    if tag is None:
+        return None
+    registry = login(clients)
+    return buildx.Cache(f"{registry.host}/{wanted.repository}:{tag}", registry)
 
 
 def _built(engine: Engine, name: str, tag: str) -> bool:

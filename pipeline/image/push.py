@@ -34,6 +34,8 @@ _BROKEN = re.compile(
     re.I,
 )
 _HELD = re.compile(r"tag invalid|immutable", re.I)
+# Docker ends its stream with the digest as data as well, podman with this line alone.
+_ENDED = re.compile(r"^\S+: digest: (sha256:[0-9a-f]{64})\b")
 
 
 class TagHeld(ApplyError):
@@ -90,6 +92,9 @@ def follow(events: Iterable[Mapping[str, Any]], say: Say) -> tuple[str, str]:
         if isinstance(event.get("aux"), dict):
             digest = str(event["aux"].get("Digest", digest))
         layer, status = event.get("id"), str(event.get("status", ""))
+        ended = _ENDED.match(status)
+        if ended:
+            digest = ended[1]
         if layer:
             layers[layer] = status
             sent[layer] = int((event.get("progressDetail") or {}).get("current") or sent.get(layer, 0))
@@ -99,7 +104,7 @@ def follow(events: Iterable[Mapping[str, Any]], say: Say) -> tuple[str, str]:
             say(f"  {done} of {len(layers)} layers, {sum(sent.values()) / 1e6:.0f} MB")
     there = sum(status == "Layer already exists" for status in layers.values())
     if digest and not error:
-        say(f"  {len(layers) - there} layers pushed, {there} were there")
+        say(f"  {len(layers) - there} layers pushed, {there} were there" if layers else "  pushed")
     elif not digest and not error:
         error = "the push ended without a digest: connection reset"
     return digest, error
@@ -128,4 +133,9 @@ def _failed(error: str, repository: str, registry: Login) -> ApplyError | Target
         hint += "ecr:CompleteLayerUpload and ecr:BatchCheckLayerAvailability on the repository"
         return ApplyError(f"the push was refused: {error}", where=where, hint=hint)
     hint = "apply again: layers that arrived are not sent again"
+    if "HTTP response to HTTPS client" in error:
+        hint = (
+            "podman asks for TLS on this machine too; put into /etc/containers/registries.conf.d/local.conf\n"
+        )
+        hint += f'    [[registry]]\n    location = "{registry.host.partition(":")[0]}"\n    insecure = true'
     return ApplyError(f"the push failed: {error}", where=where, hint=hint)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pipeline.aws.errors import code, told
+from pipeline.aws.errors import DENIED, code, told
 from pipeline.errors import ApplyError, SettingsError
 from pipeline.image.address import build_arguments, image_tag
+from pipeline.image.fingerprint import source_part
 
 if TYPE_CHECKING:
     from pipeline.aws import Clients
@@ -100,6 +101,29 @@ def lookup(clients: Clients, wanted: ImageSource) -> ImageRef | None:
     return ImageRef(
         wanted.repository, wanted.tag, digest, f"{registry(clients)}/{wanted.repository}@{digest}"
     )
+
+
+def newest_tag(clients: Clients, repository: str) -> str | None:
+    """The tag of the image that was pushed last; None in an empty repository, or where nobody may ask."""
+    from botocore.exceptions import ClientError
+
+    newest: tuple[Any, str] | None = None
+    with told(clients.target.name):
+        try:
+            pages = clients.ecr.get_paginator("describe_images").paginate(
+                repositoryName=repository, filter={"tagStatus": "TAGGED"}
+            )
+            for image in (image for page in pages for image in page["imageDetails"]):
+                tags = [tag for tag in image.get("imageTags", []) if source_part(tag)]
+                if tags and image.get("imageManifestMediaType") in RUNNABLE:
+                    newest = max(
+                        newest or (image["imagePushedAt"], tags[0]), (image["imagePushedAt"], tags[0])
+                    )
+        except ClientError as error:
+            if code(error) == "RepositoryNotFoundException" or code(error) in DENIED:
+                return None
+            raise
+    return newest[1] if newest else None
 
 
 def require(clients: Clients, wanted: ImageSource) -> ImageRef:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.image.engine import Engine, reason
 from pipeline.local import leftovers, processes
-from pipeline.local.runner import registry
+from pipeline.local.runner import memory, registry
 from pipeline.local.runner.lines import Lines
 from pipeline.local.runner.model import CannotStart, Log, Program
 
@@ -66,6 +66,7 @@ class RunningContainer:
         container.reload()
         self.pid = int(container.attrs["State"]["Pid"])
         self._started = processes.start_time(self.pid) if self.pid else None
+        self._record = memory.record(self.pid) if self.pid else None
 
     def follow(self) -> None:
         """Begin to read its output and to wait for its end."""
@@ -76,10 +77,11 @@ class RunningContainer:
         try:
             for chunk in self._output:
                 self._lines.feed(chunk)
+            killed = memory.killed(self._record)
             # Without a limit: a program may close its output and go on for hours.
             code = int(self._container.wait(timeout=None)["StatusCode"])
             self._container.reload()
-            self.oom = bool(self._container.attrs["State"]["OOMKilled"])
+            self.oom = killed or bool(self._container.attrs["State"]["OOMKilled"])
         except Exception as error:  # noqa: BLE001 - whatever it was, the program must not stay "running"
             self.lost = f"the container engine went away while it ran ({reason(error)[:200]})"
             logger.warning("%s: %s", self.name, self.lost)

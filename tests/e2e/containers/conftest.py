@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -42,13 +43,14 @@ class Engine:
 
     folder: Path
     variables: dict[str, str]
+    kind: str = "docker"
 
     @property
     def pid(self) -> int:
         return int((self.folder / "dockerd.process").read_text().split()[0])
 
     def script(self, verb: str) -> subprocess.CompletedProcess[str]:
-        return _script(verb, self.folder)
+        return _script(verb, self.folder, self.kind)
 
     def up(self) -> None:
         """Start it again."""
@@ -60,8 +62,9 @@ class Engine:
         return docker.DockerClient(base_url=self.variables["DOCKER_HOST"], version="auto")
 
 
-def _script(verb: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, **({"ENGINE_DIR": str(folder)} if folder else {})}
+def _script(verb: str, folder: Path | None = None, kind: str = "") -> subprocess.CompletedProcess[str]:
+    given = {"ENGINE_DIR": str(folder or ""), "ENGINE_KIND": kind}
+    environment = {**os.environ, **{name: value for name, value in given.items() if value}}
     return subprocess.run(
         [SCRIPT, verb], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
@@ -74,12 +77,15 @@ def _exports(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
 
 
 def _require_engine() -> None:
-    why = ""
     if os.geteuid() != 0:
-        why = "these tests bring up a container engine, which needs root"
-    elif shutil.which("dockerd") is None and shutil.which("apt-get") is None:
-        why = "these tests bring up a container engine: no dockerd here, and no apt-get to install it with"
-    if why and os.environ.get("CI") == "true":
+        not_here("these tests bring up a container engine, which needs root")
+    if shutil.which("dockerd") is None and shutil.which("apt-get") is None:
+        not_here("these tests bring up a container engine: no dockerd here, no apt-get to install it")
+
+
+def not_here(why: str) -> None:
+    """Skip, told why; in CI that is a failure."""
+    if os.environ.get("CI") == "true":
         pytest.fail(f"in CI nothing is skipped: {why}")
     if why:
         pytest.skip(why)
@@ -98,7 +104,7 @@ def engine() -> Iterator[Engine]:
 
 
 @contextmanager
-def own_engine(data_size: str = "") -> Iterator[Engine]:
+def own_engine(data_size: str = "", kind: str = "docker") -> Iterator[Engine]:
     """An engine that a test may kill or fill. `data_size`: what its disk holds, such as `300m`."""
     _require_engine()
     folder = Path(tempfile.mkdtemp(prefix="engine-", dir="/var/tmp"))
@@ -108,9 +114,9 @@ def own_engine(data_size: str = "") -> Iterator[Engine]:
             ["mount", "-t", "tmpfs", "-o", f"size={data_size}", "tmpfs", folder / "data"], check=True
         )
     try:
-        yield Engine(folder, _exports(_script("up", folder)))
+        yield Engine(folder, _exports(_script("up", folder, kind)), kind)
     finally:
-        done = _script("down", folder)
+        done = _script("down", folder, kind)
         assert done.returncode == 0, done.stderr
         assert not folder.exists()
 
@@ -174,9 +180,17 @@ class Containers(Jobs):
     def running(self) -> list[Any]:
         """This target's containers, ended ones too."""
         label = f"pipeline.local.state={self.up.state_dir}"
-        # One may be removed between the listing and the look at it.
-        found = self.engine.client().containers.list(all=True, filters={"label": label}, ignore_removed=True)
-        return list(found)
+        from docker.errors import APIError
+
+        # One may be removed between the listing and the look at it; podman calls that its own error.
+        for _ in range(5):
+            with contextlib.suppress(APIError):
+                return list(
+                    self.engine.client().containers.list(
+                        all=True, filters={"label": label}, ignore_removed=True
+                    )
+                )
+        raise AssertionError("the engine does not list its containers")
 
 
 @contextmanager

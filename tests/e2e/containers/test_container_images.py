@@ -99,10 +99,14 @@ def test_nobody_pushes_without_a_token_or_into_no_repository(containers: Contain
     assert "repository with name 'ml/none' does not exist" in pushed("ml/none", opened.auth_config)
 
 
-def test_a_step_that_fails_is_shown_with_what_it_printed(containers: Containers) -> None:
+@pytest.mark.parametrize("buildkit", ["0", "1"])  # the engine's own builder, and buildx where there is one
+def test_a_step_that_fails_is_shown_with_what_it_printed(
+    containers: Containers, buildkit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_BUILDKIT", buildkit)
     dockerfile = "ARG BASE_IMAGE=x\nFROM ${BASE_IMAGE}\nRUN echo before; echo cause >&2; exit 3\n"
     containers.write("broken", Dockerfile=dockerfile)
-    with pytest.raises(ApplyError, match=r"(?s)failed at step 3/.*code: 3.*cause") as caught:
+    with pytest.raises(ApplyError, match=r"(?s)failed at step \d/.*(code:|status) 3.*cause") as caught:
         containers.ensure("broken")
     assert "Dockerfile" in caught.value.where
     found = containers.client("ecr").describe_images(repositoryName="ml/broken")["imageDetails"]

@@ -142,3 +142,30 @@ def test_a_build_that_fails_says_what_to_do(error: str, hint: str) -> None:
 def test_a_build_without_an_image_is_an_error() -> None:
     with pytest.raises(ApplyError, match="without an image"):
         build.follow([{"stream": "Step 1/1 : FROM x"}], lambda _: None, "D")
+
+
+def test_podmans_words_are_understood() -> None:
+    digest = "sha256:" + "0" * 64
+    events: list[dict[str, Any]] = [
+        {"status": "The push refers to repository [r/ml/x]"},
+        {"status": f"t: digest: {digest} size: 737"},
+    ]
+    assert push.follow(events, lambda _: None) == (digest, "")
+
+    said: list[str] = []
+    stream = [
+        "[1/2] STEP 1/2: FROM b AS s\n",
+        "[1/2] STEP 2/2: RUN make\n",
+        "--> Using cache 1b\n",
+        "--> 1b\n",
+    ]
+    told = [{"stream": line} for line in [*stream, "[2/2] STEP 1/1: COPY a /a\n"]]
+    assert build.follow([*told, {"aux": {"ID": "sha256:9"}}], said.append, "D") == "sha256:9"
+    assert said[1:] == ["  [1/2] [2/2] RUN make  (cached)", "  [2/2] [1/1] COPY a /a  (0.0 s)"]
+
+
+def test_a_registry_without_tls_says_what_podman_wants() -> None:
+    said = "http: server gave HTTP response to HTTPS client"
+    with pytest.raises(ApplyError) as caught:
+        pushed([{"error": said}])
+    assert 'location = "registry"' in caught.value.hint

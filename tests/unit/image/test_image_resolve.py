@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -65,3 +66,26 @@ def test_a_denied_look_is_not_taken_for_a_missing_image(
     stubber.add_client_error("describe_images", "AccessDeniedException", "no")
     with pytest.raises(TargetError, match="permission denied"):
         resolve.lookup(clients, wanted)
+
+
+def test_the_newest_image_of_ours_is_the_one_whose_layers_are_reused(ecr: tuple[Stubber, Clients]) -> None:
+    stubber, clients = ecr
+    asked = {"repositoryName": "ml/iris", "filter": {"tagStatus": "TAGGED"}}
+    docker = "application/vnd.docker.distribution.manifest.v2+json"
+
+    def image(tag: str, second: int, kind: str = docker) -> dict[str, Any]:
+        pushed = datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC)
+        return {"imageTags": [tag], "imagePushedAt": pushed, "imageManifestMediaType": kind}
+
+    images = [
+        image("src-" + "1" * 16, 1),
+        image("src-" + "2" * 16 + "-" + "0" * 8, 3),
+        image("src-" + "3" * 16, 4, "application/vnd.oci.image.manifest.v1+json"),
+        image("latest", 5),
+    ]
+    stubber.add_response("describe_images", {"imageDetails": images[:2], "nextToken": "n"}, asked)
+    stubber.add_response("describe_images", {"imageDetails": images[2:]}, {**asked, "nextToken": "n"})
+    assert resolve.newest_tag(clients, "ml/iris") == "src-" + "2" * 16 + "-" + "0" * 8
+    for code in ("RepositoryNotFoundException", "AccessDeniedException"):
+        stubber.add_client_error("describe_images", code, "no")
+        assert resolve.newest_tag(clients, "ml/iris") is None
