@@ -80,7 +80,8 @@ def compare(terms: Terms, challenger: Side, champion: Side) -> dict[str, Any]:
     sign = 1.0 if terms.better == "higher" else -1.0
     counted = _count(terms, challenger, champion)
     bounds = _bounds(terms, challenger, champion, counted)
-    improvement = sign * (ours - theirs)
+    # Plus nothing: no difference times -1 is -0.
+    improvement = sign * (ours - theirs) + 0.0
     result = {
         "passed": _passes(terms, improvement, bounds),
         "champion": theirs,

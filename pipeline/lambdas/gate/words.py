@@ -90,6 +90,7 @@ def _one(result: Mapping[str, Any]) -> Iterator[str]:
         )
         yield f"                   ({_METHODS[told['method']]})"
     yield f"         rule      {_rule(told)}"
+    yield f"                   (the benefit of the doubt is the {told['doubt']}'s)"
 
 
 def _rule(told: Mapping[str, Any]) -> str:
@@ -105,8 +106,7 @@ def _rule(told: Mapping[str, Any]) -> str:
         number = told["improvement"] if plain else told["low"]
         sign = ">" if told["passed"] else "<="
         ending = "shown to be better than the margin" if told["passed"] else "not shown to be better"
-    doubt = f"the benefit of the doubt is the {told['doubt']}'s"
-    return f"{what} {_signed(number)} {sign} margin {margin}: {ending} ({doubt})"
+    return f"{what} {_signed(number)} {sign} margin {margin}: {ending}"
 
 
 def _mark(passed: bool) -> str:
