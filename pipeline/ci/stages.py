@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import settings as store
+from pipeline.names import Names
+from pipeline.render import access
 from pipeline.settings.model import Settings
 
 
@@ -38,9 +40,8 @@ def of(sources: dict[str, str | None], default: str) -> Stages:
 
 def role(settings: Settings, purpose: str) -> str:
     """ARN of the role that a job takes in this environment: `plan` reads, `deploy` changes (account.yaml)."""
-    partition = "aws-cn" if settings.environment.region.startswith("cn-") else "aws"
-    name = f"{settings.project.name}-{settings.environment_name}-{purpose}"
-    return f"arn:{partition}:iam::{settings.environment.account}:role/{name}"
+    names = Names.of(settings)
+    return access.role(names, settings.project.name, settings.environment, settings.environment_name, purpose)
 
 
 def _depth(name: str, sources: dict[str, str | None]) -> int:

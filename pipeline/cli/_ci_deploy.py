@@ -120,7 +120,7 @@ def rollback(args: argparse.Namespace) -> int:
     context = _ci_job.context()
     settings = store.load(_ci_job.root(), args.name, args.environment)
     _ci_job.take_role(settings, "deploy", context)
-    words = ["rollback", args.name, "-e", args.environment, "--reason", args.reason, "--yes"]
+    words = ["rollback", args.name, "-e", args.environment, "--reason", args.reason]
     with say.group(f"rollback {args.name} in {args.environment}"):
         code = _ci_job.verb(*words, *(["--to", args.to] if args.to else []))
     _report(f"Rolled back in {args.environment}: {args.reason}", {args.name: code})

@@ -12,8 +12,10 @@ from pipeline.settings.model import Settings
 
 
 def context() -> Context:
-    """Of this build."""
-    return from_environment(os.environ)
+    """Of this build. From here on the settings know the repository's name: account.yaml is made with it."""
+    found = from_environment(os.environ)
+    os.environ.setdefault(store.REPOSITORY_VARIABLE, found.repository)
+    return found
 
 
 def root() -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline import settings as store
 from pipeline.ci import bundle as bundles
-from pipeline.ci import changes, say
+from pipeline.ci import changes, say, stages
 from pipeline.cli import _ci_job
 from pipeline.errors import SettingsError
 
@@ -42,13 +42,17 @@ def plan(args: argparse.Namespace) -> int:
     else:
         settings = store.load(root, args.name, args.environment)
         _ci_job.take_role(settings, "plan", context)
-        words += ["--smoke"]
+        # On sample data it is the same everywhere, and needs to be seen once.
+        words += ["--smoke"] if args.environment in stages.find(root).merge else []
     with say.group(f"plan {args.name} in {args.environment}"):
         code = _ci_job.verb(*words)
     text = report.read_text(encoding="utf-8") if report.is_file() else ""
     if code and not text:
         text = f"The plan failed (exit code {code}); its log says why: {context.run_url}\n"
     digest, changed = _digest(file)
+    if args.offline:
+        # Of what the repository says alone: nothing that could be applied has this digest.
+        digest = ""
     bundles.write(
         folder,
         bundles.Bundle(

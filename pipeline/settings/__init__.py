@@ -1,6 +1,23 @@
 """Typed, validated desired state: `pipeline.toml` and one `settings.toml` a pipeline."""
 
-from pipeline.settings.loader import environments, explain, find_root, load, names, project
+from pipeline.settings.loader import (
+    REPOSITORY_VARIABLE,
+    environments,
+    explain,
+    find_root,
+    load,
+    names,
+    project,
+)
 from pipeline.settings.model import Settings
 
-__all__ = ["Settings", "environments", "explain", "find_root", "load", "names", "project"]
+__all__ = [
+    "REPOSITORY_VARIABLE",
+    "Settings",
+    "environments",
+    "explain",
+    "find_root",
+    "load",
+    "names",
+    "project",
+]

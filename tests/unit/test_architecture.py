@@ -26,7 +26,7 @@ ALLOWED = {
     "plan": {"settings", "render", "image", "aws", "graph", "cost"},
     "apply": {"settings", "render", "image", "aws", "plan"},
     "execution": {"settings", "render", "aws", "plan", "apply", "graph"},
-    "ci": {"settings", "image", "plan"},
+    "ci": {"settings", "render", "image", "plan"},
     "promote": {"settings", "render", "image", "aws", "plan", "apply", "execution"},
     "local": {"image"},
     "lambdas": set(),
