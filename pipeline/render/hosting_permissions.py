@@ -28,8 +28,10 @@ def alarms(called: Call, parameters: dict[str, Any], names: Names) -> list[State
         arn = _alarm(names, pattern_of(parameters, "AlarmName", f"{names.stack}-*"))
         # Tags at creation are weighed as TagResource, too.
         return [allow(["cloudwatch:PutMetricAlarm", "cloudwatch:TagResource"], arn)]
-    if called.operation in ("DescribeAlarms", "DeleteAlarms"):
-        return [allow(f"cloudwatch:{called.operation}", _alarm(names, f"{names.stack}-*"))]
+    if called.operation == "DescribeAlarms":
+        return [_reading(names)]
+    if called.operation == "DeleteAlarms":
+        return [allow("cloudwatch:DeleteAlarms", _alarm(names, f"{names.stack}-*"))]
     return []
 
 
@@ -37,8 +39,7 @@ def rollback(parameters: dict[str, Any], names: Names) -> list[Statement]:
     """UpdateEndpoint with alarms that take it back: its caller must be allowed to read them."""
     config = parameters.get("DeploymentConfig", {})
     watched = config.get("AutoRollbackConfiguration", {}).get("Alarms", [])
-    found = sorted({_alarm(names, pattern_of(each, "AlarmName", f"{names.stack}-*")) for each in watched})
-    return [allow("cloudwatch:DescribeAlarms", found)] if found else []
+    return [_reading(names)] if watched else []
 
 
 def scaling(called: Call, parameters: dict[str, Any], names: Names) -> list[Statement]:
@@ -72,9 +73,14 @@ def scaling(called: Call, parameters: dict[str, Any], names: Names) -> list[Stat
     if called.operation == "PutScalingPolicy":
         # Alarms that AWS makes of a target tracking policy.
         tracking = _alarm(names, f"TargetTracking-endpoint/{names.stack}/*")
-        actions = ["cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms", "cloudwatch:PutMetricAlarm"]
-        statements.append(allow(actions, tracking))
+        statements.append(allow(["cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm"], tracking))
+        statements.append(_reading(names))
     return statements
+
+
+def _reading(names: Names) -> Statement:
+    """Reading alarms is weighed on all of the account's, whatever is asked for."""
+    return allow("cloudwatch:DescribeAlarms", _alarm(names, "*"))
 
 
 def _alarm(names: Names, name: str) -> str:

@@ -134,9 +134,7 @@ def _rollback_alarms(context: Context) -> list[Statement]:
     alarms = context.settings.environment.rollout.alarms
     if not any(getattr(alarms, kind) is not None for kind in ALARM_KINDS):
         return []
-    return [
-        allow("cloudwatch:DescribeAlarms", context.names.arn("cloudwatch", f"alarm:{context.names.stack}-*"))
-    ]
+    return [allow("cloudwatch:DescribeAlarms", context.names.arn("cloudwatch", "alarm:*"))]
 
 
 def _channels(context: Context, use: str) -> list[Statement]:
@@ -301,10 +299,8 @@ def _collect_superseded(context: Context) -> list[Statement]:
         allow("sagemaker:DeleteModel", names.arn("sagemaker", f"model/{names.stack}-*")),
         # Listing knows no resources.
         allow(["sagemaker:ListEndpointConfigs", "sagemaker:ListModels"], "*"),
-        allow(
-            ["cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms"],
-            names.arn("cloudwatch", f"alarm:{names.stack}-*"),
-        ),
+        allow("cloudwatch:DescribeAlarms", names.arn("cloudwatch", "alarm:*")),
+        allow("cloudwatch:DeleteAlarms", names.arn("cloudwatch", f"alarm:{names.stack}-*")),
     ]
 
 

@@ -1,13 +1,18 @@
-"""Rules on the Dockerfile: what the build, SageMaker, or whoever updates the image will trip over."""
+"""Rules on the Dockerfile: what the build, SageMaker, or whoever updates the image will trip over.
+
+What hadolint knows is its own to say (ML005, in validators).
+"""
 
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from pipeline.check.rule import Hit, rule
 from pipeline.check.subject import Subject
+from pipeline.settings.loader import PROJECT_FILE
 
 _COMPILERS = re.compile(r"\b(?:build-essential|gcc|g\+\+|clang|gfortran|make|cmake|rustc|cargo)(?=[\s;&|]|$)")
 _INSTALL = re.compile(r"\b(?:apt-get|apt|apk|dnf|yum|microdnf)\s+(?:-\S+\s+)*(?:install|add)\b")
@@ -55,30 +60,63 @@ def _dockerfiles(subject: Subject) -> Iterator[tuple[str, list[Instruction]]]:
 
 @rule(
     "ML701",
-    "a Dockerfile says which version of its base it wants, and lets the base be given",
+    "the base image that a Dockerfile's argument names by default has a version",
     _BEST_PRACTICES + "#pin-base-image-versions",
 )
-def base_image(subject: Subject) -> Iterator[Hit]:
+def base_version(subject: Subject) -> Iterator[Hit]:
+    for file, line, name, written in _bases(subject):
+        # One that is written out is hadolint's (DL3006, DL3007), which does not look at arguments.
+        if "$" in written and not _digest(name) and _tag(name) in ("", "latest"):
+            yield Hit(
+                "file",
+                (file, line),
+                f"{name} may be another image tomorrow",
+                "name a version, or a digest: ARG BASE_IMAGE=<repository>:<version>@sha256:<digest>",
+            )
+
+
+@rule(
+    "ML706",
+    "the base image is one that cannot change: it is named by its digest",
+    _BEST_PRACTICES + "#pin-base-image-versions",
+    severity="warning",
+)
+def base_digest(subject: Subject) -> Iterator[Hit]:
+    for file, line, name, _ in _bases(subject):
+        if _tag(name) not in ("", "latest") and not _digest(name):
+            yield Hit(
+                "file",
+                (file, line),
+                f"{name} is a tag, which its owner can move: the same source would be another image",
+                "add its digest, name:tag@sha256:..., as docs/explanation/images.md says how to find it",
+            )
+
+
+def _bases(subject: Subject) -> Iterator[tuple[str, int, str, str]]:
+    """(file, line, image with the arguments filled in, image as written) of each that is not a stage, once."""
+    given = tomllib.loads(subject.files.get(PROJECT_FILE, "")).get("project", {}).get("base_image")
     for file, found in _dockerfiles(subject):
-        defaults = dict(
-            i.rest.split("=", 1) for i in found if i.word == "ARG" and i.stage < 0 and "=" in i.rest
-        )
+        arguments = (i.rest for i in found if i.word == "ARG" and i.stage < 0)
+        defaults = dict(each.split("=", 1) for each in arguments if "=" in each)
+        defaults |= {"BASE_IMAGE": given} if given else {}
         stages: set[str] = set()
         for each in (i for i in found if i.word == "FROM"):
             words = [word for word in each.rest.split() if not word.startswith("--")]
-            name = _filled(words[0] if words else "", defaults)
+            written = words[0] if words else ""
+            name = _filled(written, defaults)
             if len(words) > 2 and words[1].upper() == "AS":
                 stages.add(words[2])
-            if name in stages or name == "scratch" or "$" in name:
-                continue
-            last = name.rpartition("/")[2]
-            if "@" not in last and (":" not in last or last.endswith(":latest")):
-                yield Hit(
-                    "file",
-                    (file, each.line),
-                    f"{name or 'FROM'} may be another image tomorrow",
-                    "name a version, or a digest: ARG BASE_IMAGE=<repository>:<version>@sha256:<digest>",
-                )
+            if name and name not in stages and name != "scratch" and "$" not in name:
+                yield file, each.line, name, written
+                stages.add(name)
+
+
+def _digest(name: str) -> bool:
+    return "@" in name
+
+
+def _tag(name: str) -> str:
+    return name.partition("@")[0].rpartition("/")[2].partition(":")[2]
 
 
 @rule(
@@ -98,23 +136,6 @@ def compiler(subject: Subject) -> Iterator[Hit]:
                     (file, each.line),
                     f"the final stage installs {tools[0]}",
                     "install it in an earlier stage and COPY --from that one what was made",
-                )
-
-
-@rule(
-    "ML703",
-    "a container's program gets SIGTERM: ENTRYPOINT and CMD are lists, not lines for a shell",
-    "https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-dockerfile.html",
-)
-def shell_form(subject: Subject) -> Iterator[Hit]:
-    for file, found in _dockerfiles(subject):
-        for each in found:
-            if each.word in ("ENTRYPOINT", "CMD") and not each.rest.startswith("["):
-                yield Hit(
-                    "file",
-                    (file, each.line),
-                    f"{each.word} in its shell form runs under /bin/sh, which keeps SIGTERM to itself",
-                    f'write {each.word} ["program", "argument"]',
                 )
 
 

@@ -79,6 +79,9 @@ _BOUND_BY = {"application-autoscaling": "application-autoscaling:service-namespa
 
 # Actions that take no resource although the reference lists one: log delivery.
 _ONLY_STAR = {action.lower() for action in needs.LOG_DELIVERY}
+# Actions that are weighed on all of a kind whatever they are asked for, as AWS's denials show:
+# https://github.com/aws-samples/amazon-cloudwatch-auto-alarms/issues/1
+_ONLY_ALL = {"cloudwatch:describealarms"}
 
 
 @rule("ML403", "a resource is named where the action takes an ARN, and an action by its name", REFERENCE)
@@ -102,7 +105,7 @@ def _wild_statement(statement: Statement) -> Iterator[Hit]:
         if not everything:
             continue
         for action in statement.actions:
-            if action.lower() in _ONLY_STAR or "*" in action or _bound(statement, action):
+            if action.lower() in _ONLY_STAR | _ONLY_ALL or "*" in action or _bound(statement, action):
                 continue
             forms = needs.arn_forms(action)
             if forms:

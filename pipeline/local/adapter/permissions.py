@@ -1,4 +1,4 @@
-"""Seam: what MiniStack weighs policies against. Logs by the ARN that IAM uses, metrics by their namespace.
+"""Seam: what MiniStack weighs policies against. Logs and alarms by IAM's ARN, metrics by their namespace.
 
 IAM weighs CreateLogStream, DeleteLogStream, GetLogEvents and PutLogEvents on
 `log-group:<group>:log-stream:<stream>`, and what is done to a group on `log-group:<group>:log-stream:`, as
@@ -33,6 +33,8 @@ def install() -> None:
         if service == "logs" and action not in _ON_BARE_GROUP and ":log-group:" in arn:
             stream = _json(body).get("logStreamName") if action in _ON_STREAMS else ""
             return f"{arn.removesuffix(':*')}:log-stream:{stream if isinstance(stream, str) else ''}"
+        if service == "monitoring" and action in ("DescribeAlarms", "DeleteAlarms"):
+            return _alarms(action, _json(body))
         return arn
 
     def refined_context(service: str, iam_action: str, body: bytes, params: dict) -> dict:
@@ -45,6 +47,23 @@ def install() -> None:
 
     iam_actions.extract_resource_arn = refined_resource
     iam_actions.request_tag_context = refined_context
+
+
+def _alarms(action: str, request: dict[str, Any]) -> str:
+    """What a listing or deletion of alarms is weighed on: all of the account's, or those that are named.
+
+    AWS weighs each name; here they are weighed at once, by what all of them begin with.
+    """
+    from ministack.core.responses import get_account_id, get_region
+
+    names = [str(name) for name in request.get("AlarmNames") or []]
+    if action == "DescribeAlarms" or not names:
+        name = "*"
+    else:
+        first, last = min(names), max(names)
+        shared = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
+        name = first if first == last else f"{first[:shared]}*"
+    return f"arn:aws:cloudwatch:{get_region()}:{get_account_id()}:alarm:{name}"
 
 
 def _namespace(body: bytes, params: dict) -> str | None:
