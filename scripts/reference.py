@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,11 +48,16 @@ def pages() -> dict[Path, str]:
     from pipeline.conformance import contract_page
     from pipeline.settings.schema import schemas
 
+    # The scripts are no package; this one lies beside us.
+    sys.path.insert(0, str(ROOT / "scripts"))
+    import plan_example
+
     reference = ROOT / "docs" / "reference"
     return {
         reference / "cli.md": command_line(),
         reference / "rules.md": rules_page(),
         reference / "container-contract.md": contract_page(),
+        reference / "plan-comment.md": plan_example.page(),
         **{reference / "schemas" / name: text for name, text in schemas().items()},
     }
 

@@ -82,14 +82,12 @@ def _compute(args: argparse.Namespace):  # type: ignore[no-untyped-def]
     from pipeline import settings as store
     from pipeline.cli import _target
     from pipeline.plan import compute, offline
-    from pipeline.plan.observed import Facts, observe
-    from pipeline.plan.skips import Forecast
+    from pipeline.plan.observed import observe
 
     if args.offline:
         settings = store.load(store.find_root(), args.name, args.environment)
         plan = offline.compute(settings, args.base)
-        why = "offline: nobody was asked what was made already"
-        return settings, plan, Facts(Forecast(why_not=why), unknown=offline.UNKNOWN)
+        return settings, plan, offline.facts(plan)
     settings, clients = _target.resolve(args)
     plan = compute(settings, clients)
     return settings, plan, observe(plan, settings, clients)

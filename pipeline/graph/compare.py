@@ -12,16 +12,45 @@ from pipeline.graph.svg import svg
 
 
 def compared(
-    before: Mapping[str, Any] | None, after: Mapping[str, Any], changed: frozenset[str], form: str, title: str
+    before: Mapping[str, Any] | None,
+    after: Mapping[str, Any],
+    changed: frozenset[str],
+    form: str,
+    title: str,
+    *,
+    near: bool = False,
 ) -> str:
     """`before` and `after` (definitions in ASL) laid over each other, as `mermaid` text or `svg`.
 
     Args:
         changed: names of states that are in both and do something else now.
+        near: only what changes and what is next to it. Of a new machine all is drawn.
     """
     statuses = dict.fromkeys(changed, "changed")
     merged = merge(machine(before) if before else None, machine(after), statuses)
+    if near and before:
+        merged = around(merged, statuses)
     return (svg if form == "svg" else mermaid)(merged, statuses, title)
+
+
+def around(graph: Machine, statuses: Mapping[str, str]) -> Machine:
+    """The states with a status, the ends of edges with one, and the neighbours of both."""
+    wanted = {name for name, node in graph.nodes.items() if _touched(node, statuses)}
+    for edge in graph.edges:
+        if edge.status:
+            wanted |= {edge.source, edge.target}
+    near = [e for e in graph.edges if e.source in wanted or e.target in wanted]
+    shown = wanted | {name for edge in near for name in (edge.source, edge.target)}
+    nodes = {name: node for name, node in graph.nodes.items() if name in shown}
+    shared = tuple(name for name in graph.shared if name in wanted)
+    edges = [e for e in graph.edges if e.source in shown and e.target in shown]
+    return Machine(graph.start, nodes, edges, shared)
+
+
+def _touched(node: Node, statuses: Mapping[str, str]) -> bool:
+    return node.name in statuses or any(
+        _touched(inner, statuses) for branch in node.branches for inner in branch.nodes.values()
+    )
 
 
 def merge(before: Machine | None, after: Machine, statuses: dict[str, str]) -> Machine:

@@ -23,7 +23,8 @@ def mermaid(graph: Machine, statuses: Mapping[str, str], title: str) -> str:
     ids: dict[str, str] = {}
     links: list[str] = []
     _nodes(graph, lines, ids, links, "  ")
-    lines.append(f"  start((start)) --> {ids[graph.start]}")
+    if graph.start in ids:  # a part of a machine may lack it
+        lines.append(f"  start((start)) --> {ids[graph.start]}")
     used = {statuses[name] for name in ids if statuses.get(name) in COLOURS}
     for status in sorted(used):
         colour = COLOURS[status]

@@ -89,7 +89,8 @@ def _holders(template: Mapping[str, Any]) -> dict[str, _Holder]:
             key, target = RESOURCE_POLICIES[resource["Type"]]
             rights = grants(_document(properties.get(key)))
             if rights:
-                of = text(properties[target]) if properties.get(target) else logical_id
+                named = properties.get(target) or logical_id
+                of = ", ".join(map(text, named)) if isinstance(named, list) else text(named)
                 found[logical_id] = _Holder(f"the policy of {logical_id}", f"on {of}", rights)
         elif resource["Type"] == "AWS::Lambda::Permission":
             found[logical_id] = _Holder(
@@ -175,23 +176,33 @@ def _changes(then: _Holder | None, now: _Holder | None) -> Iterator[AccessChange
 
 def _rights(old: frozenset[Grant], new: frozenset[Grant]) -> Iterator[AccessChange]:
     gained, lost = moved(old, new)
+    was, now = _by_right(old), _by_right(new)
     # The same right under another condition is one fact, not a gain and a loss.
-    was = {(g.effect, g.action.lower(), g.resource, g.principal, g.inverted): g for g in lost}
-    plain: list[Grant] = []
-    for grant in gained:
-        key = (grant.effect, grant.action.lower(), grant.resource, grant.principal, grant.inverted)
-        before = was.pop(key, None)
-        if before is None:
-            plain.append(grant)
-            continue
-        verb = "may" if grant.effect == "Allow" else "is denied"
-        said = f"{verb} {grant.action} on {grant.resource} now {_if(grant)}, was {_if(before)}"
+    turned = {_right(g) for g in (*gained, *lost)} & was.keys() & now.keys()
+    for right in sorted(turned):
+        effect, _, resource, *_ = right
+        action = now[right][0].action
+        verb = "may" if effect == "Allow" else "is denied"
+        where = f" on {resource}" if resource else ""
+        said = f"{verb} {action}{where} now {_or(map(_if, now[right]))}, was {_or(map(_if, was[right]))}"
         # Whether one condition is wider than another is not for a program to say.
         yield AccessChange("changes", said, True)
-    for effect, action, said in _grouped(plain, "gains"):
-        yield AccessChange(action, said, effect == "Allow")
-    for effect, action, said in _grouped(list(was.values()), "loses"):
-        yield AccessChange(action, said, effect == "Deny")
+    for effect, verb, said in _grouped([g for g in gained if _right(g) not in turned], "gains"):
+        yield AccessChange(verb, said, effect == "Allow")
+    for effect, verb, said in _grouped([g for g in lost if _right(g) not in turned], "loses"):
+        yield AccessChange(verb, said, effect == "Deny")
+
+
+def _right(grant: Grant) -> tuple[str, str, str, str, tuple[str, ...]]:
+    """What a grant is about, its condition aside."""
+    return grant.effect, grant.action.lower(), grant.resource, grant.principal, grant.inverted
+
+
+def _by_right(found: frozenset[Grant]) -> dict[tuple[str, str, str, str, tuple[str, ...]], list[Grant]]:
+    groups: dict[tuple[str, str, str, str, tuple[str, ...]], list[Grant]] = {}
+    for grant in sorted(found):
+        groups.setdefault(_right(grant), []).append(grant)
+    return groups
 
 
 def _grouped(found: list[Grant], verb: Literal["gains", "loses"]) -> Iterator[tuple[str, Any, str]]:

@@ -69,12 +69,17 @@ def compare(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> Graph
         added = tuple(StateChange("added", name, s["Type"], detail(s)) for name, s in now.items())
         return GraphChange(new=True, states=added)
     then = dict(_states(before))
+    edges = _edges(then, now)
+    told = {edge.source for edge in edges}
     states: list[StateChange] = []
     for name, state in now.items():
         if name not in then:
             states.append(StateChange("added", name, state["Type"], detail(state)))
             continue
         found = _differences(then[name], state)
+        if name not in told:
+            # A condition's guards are not in a way's label.
+            found += tuple(values({"Choices": then[name].get("Choices")}, {"Choices": state.get("Choices")}))
         if found:
             states.append(StateChange("changed", name, state["Type"], detail(state), found))
     states += [StateChange("removed", n, s["Type"], detail(s)) for n, s in then.items() if n not in now]
@@ -83,7 +88,7 @@ def compare(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> Graph
         for key in sorted({*before, *after} - {"States"})
         for change in values({key: before.get(key)}, {key: after.get(key)})
     ]
-    return GraphChange(False, tuple(states), _edges(then, now), tuple(beside))
+    return GraphChange(False, tuple(states), edges, tuple(beside))
 
 
 def words(change: GraphChange) -> list[str]:

@@ -42,7 +42,7 @@ def entities(text: str) -> str:
 
 def block(lines: Iterable[str], kind: str = "", longest: int = 600) -> str:
     """A fenced block of `kind` (`diff`, `text`), its fence longer than any in its lines."""
-    shown = [_short(visible(line), longest) for line in lines]
+    shown = [_short(_indent(line) + visible(line).lstrip(), longest) for line in lines]
     fence = "`" * max(3, max((_longest_run(line) for line in shown), default=0) + 1)
     return "\n".join([f"{fence}{kind}", *shown, fence])
 
@@ -57,6 +57,10 @@ def details(title: str, body: str, *, opened: bool = False) -> str:
     """A part that folds; `title` is ours."""
     state = " open" if opened else ""
     return f"<details{state}><summary>{html.escape(title)}</summary>\n\n{body}\n\n</details>"
+
+
+def _indent(line: str) -> str:
+    return " " * min(len(line) - len(line.lstrip(" ")), 40)
 
 
 def _short(text: str, longest: int) -> str:

@@ -23,9 +23,12 @@ from pipeline import git
 from pipeline.aws.stacks import Stack
 from pipeline.errors import SettingsError
 from pipeline.image import resolve
-from pipeline.plan import desired, registry
+from pipeline.plan import desired, registry, skips
 from pipeline.plan import template as templates
 from pipeline.plan.model import IMAGE_PARAMETER, ImageAction, Plan, UploadAction
+from pipeline.plan.observed import Facts
+from pipeline.plan.skips import Forecast
+from pipeline.plan.template import filled
 from pipeline.render import render
 
 if TYPE_CHECKING:
@@ -113,6 +116,26 @@ def compute(settings: Settings, ref: str | None = None) -> Plan:
         pipeline_stack=pipeline_stack,
         against=f"{name} ({commit[:12]})",
     )
+
+
+def facts(plan: Plan) -> Facts:
+    """What two templates tell of the next run, and what nobody was asked."""
+    before = filled(
+        json.loads(plan.pipeline_stack.before or "{}"), dict(plan.pipeline_stack.before_parameters)
+    )
+    after = filled(json.loads(plan.pipeline_stack.template), dict(plan.pipeline_stack.parameters))
+    changed = skips.recipes(_fingerprints(before), _fingerprints(after) or {})
+    why = "offline: nobody was asked what was made already"
+    return Facts(Forecast(why_not=why, recipes=changed or None), unknown=UNKNOWN)
+
+
+def _fingerprints(template: Mapping[str, Any]) -> dict[str, Any] | None:
+    for resource in (template.get("Resources") or {}).values():
+        text = resource.get("Properties", {}).get("Environment", {}).get("Variables", {}).get("FINGERPRINTS")
+        if isinstance(text, str):
+            found: dict[str, Any] = json.loads(text)
+            return found
+    return None
 
 
 def resolve_base(root: Path, ref: str | None) -> tuple[str, str]:

@@ -101,15 +101,18 @@ def _workflow(plan: Plan, report: Report) -> Iterator[Section]:
         lines = [f"{_sign(line, signs)} {line}" for line in graph.words(change)]
         yield Section(f"Workflow: {told.workflow(report)}", block(_few(lines), "diff"), 7, opened=True)
     picture = compared(
-        report.asl_before, report.asl_after, change.changed, "mermaid", plan.pipeline_stack.stack_name
+        report.asl_before,
+        report.asl_after,
+        change.changed,
+        "mermaid",
+        plan.pipeline_stack.stack_name,
+        near=True,
     )
+    title = "The workflow" if change.new else "What changes in the workflow, and what is next to it"
     if len(picture) <= MAX_PICTURE:
-        title = "The workflow" if change.new else "The workflow, with what changes in colour"
-        yield Section(title, f"```mermaid\n{picture}```", 4)
+        yield Section(title, f"```mermaid\n{picture}```", 4, opened=not change.new)
     else:
-        yield Section(
-            "The workflow", "The picture is too large here: `pipeline plan --svg FILE` draws it.", 4
-        )
+        yield Section(title, "The picture is too large here: `pipeline plan --svg FILE` draws it.", 4)
 
 
 def _sign(line: str, signs: dict[str, str]) -> str:
@@ -132,12 +135,16 @@ def _rights(report: Report) -> Section:
 
 def _cost(report: Report) -> Section:
     before = {line.what: line for line in report.cost_before.lines} if report.cost_before else {}
+    sources: list[str] = []
     rows = []
     for line in report.cost_after.lines:
         was = before.pop(line.what, None)
         today = told.line(was) if was else "nothing"
-        note = "; ".join(filter(None, (line.note, line.source)))
-        rows.append((code(line.what), line.per, code(line.quantity), told.line(line), today, code(note)))
+        note = code(line.note) if line.note else ""
+        if line.source:
+            sources += [line.source] if line.source not in sources else []
+            note = f"{note} [{sources.index(line.source) + 1}]".strip()
+        rows.append((code(line.what), line.per, code(line.quantity), told.line(line), today, note))
     rows += [(code(gone.what), gone.per, "", "nothing", told.line(gone), "") for gone in before.values()]
     for per in ("run", "month"):
         now = told.total(getattr(report.cost_after, f"per_{per}"))
@@ -146,10 +153,13 @@ def _cost(report: Report) -> Section:
     body = table(("What", "per", "Quantity", "Cost", "Today", "Known from"), rows)
     runs = report.cost_after.runs
     said = (
-        f"{runs:.1f} scheduled runs a month" if runs is not None else "no schedule: runs are not in the month"
+        f"A month has {runs:.1f} scheduled runs."
+        if runs is not None
+        else "There is no schedule, so a month has no runs in it."
     )
-    note = f"{said}. On-demand prices in USD in {code(report.region)}, without tax, free tier and discounts."
-    return Section("Cost", f"{body}\n\n{note}", 5)
+    said += f" On-demand prices in USD in {code(report.region)}, without tax, free tier and discounts:"
+    listed = "\n".join(f"{number}. {code(source)}" for number, source in enumerate(sources, start=1))
+    return Section("Cost", f"{body}\n\n{said}\n\n{listed}", 5)
 
 
 def _metrics(report: Report) -> str:

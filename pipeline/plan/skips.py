@@ -30,11 +30,14 @@ class Forecast:
         checked: `$.run` of CheckData; None where it was not asked.
         reuse: `$.reuse` of FindReusable; None where it was not asked.
         why_not: why it was not asked.
+        recipes: where only two templates are known: fingerprint -> whether what it is made of changes,
+            the data left aside.
     """
 
     checked: Mapping[str, Any] | None = None
     reuse: Mapping[str, Any] | None = None
     why_not: str = ""
+    recipes: Mapping[str, bool] | None = None
 
 
 def steps(asl: Mapping[str, Any], image: ImageAction, said: Forecast) -> tuple[StepForecast, ...]:
@@ -69,6 +72,9 @@ def _image(image: ImageAction) -> StepForecast:
 
 def _steps(asl: Mapping[str, Any], image: ImageAction, said: Forecast) -> Iterator[StepForecast]:
     known = jobs(asl)
+    if said.checked is None and said.recipes is not None:
+        yield from _by_recipe(known, finding(asl), image, said.recipes)
+        return
     if said.checked is None:
         yield from (
             StepForecast(name, "unknown", said.why_not) for name in ("data", *known, "model", "deploy")
@@ -90,6 +96,46 @@ def _steps(asl: Mapping[str, Any], image: ImageAction, said: Forecast) -> Iterat
     for name in known:
         yield _job(name, by_state.get(name), said)
     yield from _model(payload, said.reuse)
+
+
+def _by_recipe(
+    known: Mapping[str, Any],
+    payload: Mapping[str, Any] | None,
+    image: ImageAction,
+    changed: Mapping[str, bool],
+) -> Iterator[StepForecast]:
+    """What two templates alone tell: what changes is made anew; the rest is not, if its data was seen."""
+    prints = {job["result"]: job["fingerprint"] for job in payload["jobs"]} if payload else {}
+    results = _results(known, payload)
+    new_image = "the image changes" if image.how != "reuse" else ""
+    anything = new_image or ("a step before it changes" if any(changed.values()) else "")
+    before = False
+    for name in known:
+        step = prints.get(results.get(name, ""))
+        if step is None:
+            yield StepForecast(name, "depends", "decided while the run goes")
+            continue
+        own = "what it is made of changes" if changed.get(step, True) else ""
+        why = new_image or own or ("a step before it changes" if before else "")
+        before = before or bool(why)
+        yield StepForecast(name, "run" if why else "depends", why or SAME)
+    for step in ("model", "deploy"):
+        yield StepForecast(step, "run" if anything else "depends", anything or SAME)
+
+
+SAME = "skipped, if the same data was used before: nothing that it is made of changes"
+
+
+def recipes(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> dict[str, bool]:
+    """Fingerprint -> whether its recipe changes, from check_data's FINGERPRINTS of two templates."""
+    then, now = _recipes(before), _recipes(after)
+    return {name: then.get(name) != recipe for name, recipe in now.items()}
+
+
+def _recipes(found: Mapping[str, Any] | None) -> dict[str, Any]:
+    if not found:
+        return {}
+    return {step["name"]: step for step in found.get("steps", [])} | {"gate": found.get("gate")}
 
 
 def _results(known: Mapping[str, Mapping[str, Any]], payload: Mapping[str, Any] | None) -> dict[str, str]:

@@ -132,3 +132,62 @@ def test_a_plan_that_is_not_there_is_bad_input(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot read the plan") as caught:
         load(tmp_path / "none.json")
     assert caught.value.exit_code == 2
+
+
+def with_parameters(plan: Plan, **values: str) -> Plan:
+    more = tuple(sorted({**dict(plan.pipeline_stack.parameters), **values}.items()))
+    return replace(plan, pipeline_stack=replace(plan.pipeline_stack, parameters=more))
+
+
+def test_the_digest_is_not_of_the_commit_but_of_every_other_parameter(plan: Plan) -> None:
+    branch, squashed = with_parameters(plan, GitSha="a" * 40), with_parameters(plan, GitSha="b" * 40)
+    assert branch.digest == squashed.digest
+    require_same(branch, squashed, "plan.json")
+    assert with_parameters(plan, Other="1").digest != plan.digest
+
+
+def test_another_commit_alone_is_no_change_that_was_not_reviewed(plan: Plan) -> None:
+    commit = PropertyChange("DefinitionSubstitutions.GitSha", "a", "b")
+    fresh = replace(
+        plan,
+        pipeline_stack=replace(
+            plan.pipeline_stack,
+            base="x",
+            changes=(CHANGE, NEW, ResourceChange("Modify", "M", "T", properties=(commit,))),
+        ),
+    )
+    require_same(plan, fresh, "plan.json")
+
+
+def test_a_refusal_says_what_differs_and_in_which_part_of_the_world(plan: Plan) -> None:
+    template = '{"Resources":{"Train":{"Type":"AWS::IAM::Role","Properties":{"MaxSessionDuration":1}}}}'
+    reviewed = replace(plan, pipeline_stack=replace(plan.pipeline_stack, template=template))
+    fresh = replace(
+        reviewed,
+        pipeline_stack=replace(reviewed.pipeline_stack, template=template.replace(":1}", ":2}")),
+        uploads=(replace(plan.uploads[0], key="code/2.zip", sha256="2" * 64),),
+    )
+    with pytest.raises(ApplyError) as caught:
+        require_same(reviewed, fresh, "plan.json")
+    said = str(caught.value)
+    assert "the working tree moved:" in said
+    assert "Train MaxSessionDuration: 1 -> 2" in said
+    assert "code of gate: 111111111111 -> 222222222222" in said
+    assert "the deployed stack" not in said
+    assert "pipeline plan iris -e dev --out FILE" in said
+
+
+def test_an_offline_plan_may_be_applied_as_long_as_nothing_more_would_change(plan: Plan) -> None:
+    offline = replace(
+        plan,
+        against="main (abc)",
+        image=replace(plan.image, digest="", uri=""),
+        pipeline_stack=replace(plan.pipeline_stack, base="of main"),
+    )
+    assert parse(dump(offline), "plan.json").against == "main (abc)"
+    require_same(offline, plan, "plan.json")
+    by_hand = replace(
+        plan.pipeline_stack, changes=(*plan.pipeline_stack.changes, ResourceChange("Remove", "X", "T"))
+    )
+    with pytest.raises(ApplyError, match="the deployed stack moved"):
+        require_same(offline, replace(plan, pipeline_stack=by_hand), "plan.json")
