@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pipeline import __version__
-from pipeline.aws import web_identity
+from pipeline.aws import endpoints, web_identity
 from pipeline.aws.errors import as_target_error, told
 from pipeline.errors import TargetError
 
@@ -122,15 +122,9 @@ class Clients:
             user_agent_extra=f"gitops-ml-pipeline/{__version__}",
             connect_timeout=10,
             read_timeout=70 if runtime else 60,
-            # Names of buckets hold no dots of ours, but a loopback endpoint has no wildcard DNS.
-            s3={"addressing_style": "path"} if self.target.endpoint_url else None,
-            inject_host_prefix=self.target.endpoint_url is None,
-            # A proxy leads to the world outside; an endpoint that was named is reached as it is.
-            proxies={} if self.target.endpoint_url else None,
         )
-        return self._session.client(
-            service, region_name=self.target.region, endpoint_url=self.target.endpoint_url, config=config
-        )
+        where = {"region_name": self.target.region, "endpoint_url": self.target.endpoint_url}
+        return endpoints.make(self._session.client, service, config, **where)
 
     def assume(self, role_arn: str, session: str, region: str | None = None) -> Clients:
         """Clients that act as a role, of this account or another, and renew its credentials as they expire.

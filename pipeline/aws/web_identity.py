@@ -19,6 +19,7 @@ import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.aws import endpoints
 from pipeline.errors import TargetError
 
 ROLE = "AWS_ROLE_ARN"
@@ -47,7 +48,9 @@ def provide(core: Any, region: str) -> None:
 
     core.set_config_variable("region", region)
     fetcher = AssumeRoleWithWebIdentityCredentialFetcher(
-        client_creator=core.create_client,
+        client_creator=lambda service, config=None, **more: endpoints.make(
+            core.create_client, service, config, **more
+        ),
         web_identity_token_loader=lambda: token(os.environ),
         role_arn=os.environ[ROLE],
         extra_args={"RoleSessionName": os.environ.get(SESSION_NAME) or "gitops-ml-pipeline"},

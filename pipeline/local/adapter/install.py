@@ -22,6 +22,7 @@ from pipeline.local.adapter import (
     alarms,
     executions,
     facts,
+    identity,
     images,
     imports,
     lambdas,
@@ -32,6 +33,7 @@ from pipeline.local.adapter import (
     registry,
     routing,
     schedules,
+    simulator,
     stacks,
     state,
     templates,
@@ -95,6 +97,8 @@ def install() -> Application:
     pushed = images.Images()
     pushed.install()
     permissions.install()
+    identity.install()
+    imports.after("ministack.services.iam", simulator.install)
     saver = state.install()
     pushed.changed = lambda: saver.touch(state.IMAGES)
     stopped = threading.Event()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pipeline.local import states
-from pipeline.local.adapter import account_types, projects
+from pipeline.local.adapter import account_types, callers, projects
 from pipeline.local.roles import RoleNotAssumable, check
 from pipeline.local.sagemaker import cloudformation
 from pipeline.local.sagemaker.store import store
@@ -51,6 +51,7 @@ def install(provisioners: Any) -> None:
     handlers["AWS::CodeBuild::Project"] = projects.resource()
     handlers.update({name: _undoable(handler) for name, handler in cloudformation.HANDLERS.items()})
     _BLOCKING.update(cloudformation.HANDLERS)
+    callers.install(handlers)
 
 
 def install_worker_threads(stacks: Any) -> None:
