@@ -93,7 +93,7 @@ def base_digest(subject: Subject) -> Iterator[Hit]:
 
 
 def _bases(subject: Subject) -> Iterator[tuple[str, int, str, str]]:
-    """(file, line, image with the arguments filled in, image as written) of each that is not a stage, once."""
+    """(file, line, image with arguments filled in, image as written) of each that is no stage, once."""
     given = tomllib.loads(subject.files.get(PROJECT_FILE, "")).get("project", {}).get("base_image")
     for file, found in _dockerfiles(subject):
         arguments = (i.rest for i in found if i.word == "ARG" and i.stage < 0)
