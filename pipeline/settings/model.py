@@ -137,6 +137,17 @@ class Environment(Model):
         Literal["s3", "kms"],
         Field(description="key of the account's bucket: S3's own, or one of the account's in KMS"),
     ] = "s3"
+    ttl_hours: (
+        Annotated[
+            int,
+            Field(
+                ge=1,
+                le=8760,
+                description="`pipeline down --expired` removes what had no change and no run for so long",
+            ),
+        ]
+        | None
+    ) = None
     budget_usd_per_month: (
         Annotated[float, Field(gt=0, description="what its tagged resources may cost; needs budget_email")]
         | None

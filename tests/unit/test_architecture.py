@@ -28,6 +28,7 @@ ALLOWED = {
     "execution": {"settings", "render", "aws", "plan", "apply", "graph"},
     "ci": {"settings", "render", "image", "plan"},
     "promote": {"settings", "render", "image", "aws", "plan", "apply", "execution"},
+    "lineage": {"settings", "image", "aws", "plan", "execution", "promote"},
     "local": {"image"},
     "lambdas": set(),
 }

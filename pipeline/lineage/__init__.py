@@ -1,0 +1,1 @@
+"""What runs, and why: from an endpoint back to the commit, and what differs from the repository."""
