@@ -126,13 +126,14 @@ MUTATIONS = {
     ),
     "check out the pull request where comments are written": swap(
         "comment.yml",
-        "${{ github.event.repository.default_branch }}",
-        "${{ github.event.workflow_run.head_sha }}",
+        "          persist-credentials: false\n",
+        "          persist-credentials: false\n          ref: ${{ github.event.workflow_run.head_sha }}\n",
     ),
     "check out the fork where comments are written": swap(
         "comment.yml",
-        "          ref:",
-        "          repository: ${{ github.event.workflow_run.head_repository.full_name }}\n          ref:",
+        "          persist-credentials: false\n",
+        "          persist-credentials: false\n"
+        "          repository: ${{ github.event.workflow_run.head_repository.full_name }}\n",
     ),
     "unpack the artifact unchecked": swap(
         "comment.yml",
