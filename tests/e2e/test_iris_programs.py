@@ -24,6 +24,8 @@ from typing import Any
 import pytest
 
 from pipeline.image import context_files
+from pipeline.lambdas.gate import examples
+from pipeline.lambdas.gate import report as reports
 from tests.e2e.venvs import bin_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -223,6 +225,34 @@ def test_evaluation_reaches_the_gates_accuracy(trained: tuple[Machine, str]) -> 
     assert metrics["accuracy_best_constant_classifier"]["value"] == pytest.approx(1 / 3)
     assert sum(sum(row.values()) for row in metrics["confusion_matrix"].values()) == 60
     assert report["test_data"]["rows"] == 60
+
+
+def test_every_rows_outcome_lies_beside_the_report_and_the_gate_believes_it(
+    trained: tuple[Machine, str],
+) -> None:
+    """The program's file by the gate's own reader: its hash, its rows, and means that are the metrics."""
+    machine, _ = trained
+    machine.run("evaluate")
+    report = machine.evaluation()
+    about = examples.held_out(report)
+    assert about is not None
+    text = (machine.base / "processing" / "evaluation" / about.file).read_bytes()
+    columns = examples.parse(text, about, ["accuracy", "log_loss"])
+    for name, column in columns.items():
+        value = reports.metric(report, name).value
+        assert value is not None
+        assert (len(column), examples.contradiction(name, value, column)) == (60, "")
+    assert set(columns) == {"accuracy", "log_loss"}
+    assert len(text) < 60 * 20
+    # The same rows in another order are other rows, since line n belongs to line n.
+    path = machine.base / "processing" / "test" / "iris.csv"
+    original = path.read_text()
+    path.write_text("\n".join(original.splitlines()[::-1]))
+    machine.run("evaluate")
+    path.write_text(original)
+    other = examples.held_out(machine.evaluation())
+    assert other is not None
+    assert (other.rows, other.sha256 != about.sha256) == (60, True)
 
 
 def test_shuffled_labels_stay_far_below_the_gate(machine: Machine) -> None:
