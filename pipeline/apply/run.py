@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.apply import stack
+from pipeline.apply import account, stack
 from pipeline.aws import stacks
 from pipeline.aws.errors import told
 from pipeline.aws.pace import Pace
@@ -93,7 +93,9 @@ def apply(
 
 def _once(plan: Plan, settings: Settings, clients: Clients, say: Say, done: Applied) -> None:
     bucket = settings.artifact_bucket
-    _change(clients, plan.account_stack, dict(plan.account_stack.parameters), bucket, say, done)
+    with account.hinted(plan.account_stack, plan.environment):
+        account.prepare(clients, plan.account_stack, bucket, say)
+        _change(clients, plan.account_stack, dict(plan.account_stack.parameters), bucket, say, done)
     _upload(plan, settings, clients, say, done)
     image = make.ensure(clients, settings, resolve.source(settings), say)
     if image.tag != plan.image.tag or plan.image.digest not in {"", image.digest}:

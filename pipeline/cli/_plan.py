@@ -26,13 +26,14 @@ def describe(plan: Plan, full: bool = False) -> str:
     for stack in plan.stacks:
         if stack.kind == "pipeline":
             lines += _uploads(plan) + _image(plan)
-        lines += _stack(stack, full)
+        lines += stack_lines(stack, full)
     lines.append("")
     lines.append(_summary(plan))
     return "\n".join(lines)
 
 
-def _stack(stack: StackAction, full: bool) -> list[str]:
+def stack_lines(stack: StackAction, full: bool) -> list[str]:
+    """What happens to one stack."""
     title = f"{stack.kind} stack {stack.stack_name}"
     if stack.operation == "none":
         return [f"  {title}: no changes"]
