@@ -11,10 +11,12 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from ministack import app
 from ministack.core.responses import get_account_id, get_region
+from ministack.core.router import extract_access_key_id
 
 from pipeline.local import context, ecr
 from pipeline.local.adapter.registry import Response
@@ -54,7 +56,7 @@ class Images:
             operation = headers.get("x-amz-target", "").rpartition(".")[2]
             request = _parsed(body)
             try:
-                own = await self._own(operation, request)
+                own = await self._own(operation, request, extract_access_key_id(headers, query_params))
             except (CannotServe, Broken) as error:
                 own = _error("ServerException", f"the registry's process cannot be reached: {error}", 500)
             if own is not None:
@@ -67,13 +69,13 @@ class Images:
 
         app.SERVICE_HANDLERS["ecr"] = handle
 
-    async def _own(self, operation: str, request: dict[str, Any]) -> Response | None:
+    async def _own(self, operation: str, request: dict[str, Any], caller: str) -> Response | None:
         """Our answer; None where MiniStack's is right."""
         if operation in _REFUSED:
             why = f"the local target does not offer {operation}: {_REFUSED[operation]}"
             return _error("InvalidParameterException", why)
         if operation == "GetAuthorizationToken":
-            return self._token()
+            return self._token(caller)
         repository = str(request.get("repositoryName", ""))
         if not _exists(repository):
             return None  # MiniStack says so
@@ -105,8 +107,9 @@ class Images:
             return _error("ScanNotFoundException", f"Image scan does not exist for the image {named}")
         return None
 
-    def _token(self) -> Response:
-        password, expires = self.tokens.issue(_scope(), LIFETIME_SECONDS)
+    def _token(self, caller: str) -> Response:
+        """What docker does with it is weighed as its caller's doing."""
+        password, expires = self.tokens.issue(replace(_scope(), caller=caller), LIFETIME_SECONDS)
         token = base64.b64encode(f"{USER}:{password}".encode()).decode()
         # On AWS the proxy endpoint is the registry's own host; here it is this endpoint.
         found = {

@@ -60,6 +60,9 @@ class Records(Protocol):
     ) -> None:
         """An image whose content is in the backend."""
 
+    def denial(self, scope: Scope, repository: str, action: str) -> str:
+        """IAM's words where the token's owner may not do that in the repository; empty where it may."""
+
 
 def is_registry_path(path: str) -> bool:
     """Whether a request is docker's: no other service has such a path."""
@@ -108,6 +111,9 @@ class Front:
             )
             raise Problem(404, "NAME_UNKNOWN", message)
         call = _Call(request["method"], query, headers, receive, send)
+        denied = self._records.denial(scope, name, _action(call.method, kind, rest))
+        if denied:
+            raise Problem(403, "DENIED", denied)
         if kind == "manifests":
             await self._manifest(call, scope, name, rest)
         elif kind == "tags":
@@ -220,6 +226,22 @@ class _Call:
     ) -> None:
         self.method, self.query, self.headers = method, query, headers
         self.receive, self.send = receive, send
+
+
+def _action(method: str, kind: str, rest: str) -> str:
+    """The IAM action behind docker's request.
+
+    https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-push-iam.html
+    """
+    if kind == "tags":
+        return "ListImages"
+    if kind == "manifests":
+        return "PutImage" if method == "PUT" else "BatchGetImage"
+    if method == "POST":
+        return "InitiateLayerUpload"
+    if rest.startswith("uploads/"):
+        return "CompleteLayerUpload" if method == "PUT" else "UploadLayerPart"
+    return "BatchCheckLayerAvailability" if method == "HEAD" else "GetDownloadUrlForLayer"
 
 
 def _prefix(scope: Scope) -> str:

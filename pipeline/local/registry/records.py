@@ -61,6 +61,25 @@ class EcrRecords:
         ecr.record(images, scope.account, repository, digest, tag, manifest, media_type, pushed=True)
         self._changed()
 
+    def denial(self, scope: Scope, repository: str, action: str) -> str:
+        from ministack import app
+        from ministack.core.iam_actions import identity_denial_message
+        from ministack.core.iam_evaluator import AuthError, enforce
+        from ministack.core.responses import set_request_account_id
+
+        if not scope.caller or not app.AUTH:
+            return ""
+        # Docker signs nothing, so nobody has said yet whose request it is.
+        set_request_account_id(scope.caller)
+        arn = f"arn:aws:ecr:{scope.region}:{scope.account}:repository/{repository}"
+        denied = enforce(scope.caller, f"ecr:{action}", "ecr", scope.region, resource_arn=arn)
+        if denied is None:
+            return ""
+        if isinstance(denied, AuthError):
+            return str(denied.message)
+        explicit = denied.decision == "Deny"
+        return identity_denial_message(f"ecr:{action}", denied.principal_arn, arn, explicit)
+
     def _images(self, scope: Scope, repository: str) -> list[dict[str, Any]]:
         from ministack.services import ecr as service
 

@@ -21,10 +21,15 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Scope:
-    """Whose registry a token opens."""
+    """Whose registry a token opens, and to whom.
+
+    Args:
+        caller: access key id of who asked for the token; empty for this server's own pulls.
+    """
 
     account: str
     region: str
+    caller: str = ""
 
 
 class Tokens:
@@ -40,7 +45,7 @@ class Tokens:
     def issue(self, scope: Scope, lifetime: float = LIFETIME_SECONDS) -> tuple[str, int]:
         """(the password that goes with the user AWS, seconds since the epoch when it expires)."""
         expires = int(time.time() + lifetime)
-        text = f"{scope.account} {scope.region} {expires}"
+        text = f"{scope.account} {scope.region} {expires} {scope.caller or '-'}"
         return base64.urlsafe_b64encode(f"{text} {self._sign(text)}".encode()).decode(), expires
 
     def check(self, token: str) -> Scope:
@@ -51,14 +56,14 @@ class Tokens:
         """
         try:
             text, _, signature = base64.urlsafe_b64decode(token.encode()).decode().rpartition(" ")
-            account, region, expires = text.split(" ")
+            account, region, expires, caller = text.split(" ")
         except ValueError:
             raise Refused("Not Authorized") from None
         if not hmac.compare_digest(signature, self._sign(text)):
             raise Refused("Not Authorized")
         if time.time() >= int(expires):
             raise Refused("Your authorization token has expired. Reauthenticate and try again.")
-        return Scope(account, region)
+        return Scope(account, region, "" if caller == "-" else caller)
 
     def basic(self, header: str) -> Scope:
         """As `check`, from an Authorization header of the kind Basic."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import shutil
 import urllib.error
 import urllib.request
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import boto3
 import pytest
 
 from pipeline.local import down, ensure_up
@@ -159,6 +161,56 @@ def test_who_may_not_is_told_as_ecr_does(registry: Registry) -> None:
     status, body = asked(other)  # another account's token opens that account's registry
     assert status == 404
     assert "registry with id '999999999999'" in body
+
+
+def test_docker_may_what_the_owner_of_its_token_may(registry: Registry) -> None:
+    target = registry.target
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
+        "Action": "sts:AssumeRole",
+    }
+    pushes = ["BatchCheckLayerAvailability", "InitiateLayerUpload", "UploadLayerPart", "CompleteLayerUpload"]
+    resource = f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/ml/b"
+    allowed = [
+        {
+            "Effect": "Allow",
+            "Action": [f"ecr:{each}" for each in (*pushes, "PutImage")],
+            "Resource": resource,
+        },
+        {"Effect": "Allow", "Action": "ecr:GetAuthorizationToken", "Resource": "*"},
+    ]
+    iam = target.client("iam")
+    role = iam.create_role(RoleName="pusher", AssumeRolePolicyDocument=json.dumps({"Statement": [trust]}))
+    iam.put_role_policy(
+        RoleName="pusher", PolicyName="own", PolicyDocument=json.dumps({"Statement": allowed})
+    )
+    given = target.client("sts").assume_role(RoleArn=role["Role"]["Arn"], RoleSessionName="one")[
+        "Credentials"
+    ]
+    ecr = boto3.client(
+        "ecr",
+        endpoint_url=target.up.endpoint_url,
+        region_name=REGION,
+        aws_access_key_id=given["AccessKeyId"],
+        aws_secret_access_key=given["SecretAccessKey"],
+        aws_session_token=given["SessionToken"],
+    )
+    token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
+    pusher = Registry(target, token)
+    assert pusher.image("ml/b", "by-role", b"by role")[0] == 201
+    for method, path, action in (
+        ("POST", "/v2/ml/a/blobs/uploads/", "InitiateLayerUpload on resource: .*repository/ml/a"),
+        ("PUT", "/v2/ml/a/manifests/v9", "PutImage on resource: .*repository/ml/a"),
+        ("GET", "/v2/ml/b/manifests/by-role", "BatchGetImage on resource: .*repository/ml/b"),
+        ("GET", "/v2/ml/b/tags/list", "ListImages on resource"),
+    ):
+        status, _, body = pusher.ask(method, path, b"" if method != "GET" else None)
+        (error,) = json.loads(body)["errors"]
+        assert (status, error["code"]) == (403, "DENIED")
+        assert re.search(
+            f"assumed-role/pusher/one is not authorized to perform: ecr:{action}", error["message"]
+        )
 
 
 def test_what_was_pushed_outlives_a_restart(registry: Registry) -> None:
