@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -24,14 +25,18 @@ def until(ready: Callable[[], Any], seconds: float = 60) -> Any:
     return found
 
 
+def machine_of(iris: Iris) -> str:
+    return next(
+        m["stateMachineArn"]
+        for m in iris.client("stepfunctions").list_state_machines()["stateMachines"]
+        if m["name"] == "iris-dev"
+    )
+
+
 def begun(iris: Iris, date: str, state: str) -> tuple[subprocess.Popen[str], str]:
     """A run that has just entered a state: its follower, and its ARN."""
     machines = iris.client("stepfunctions")
-    machine = next(
-        m["stateMachineArn"]
-        for m in machines.list_state_machines()["stateMachines"]
-        if m["name"] == "iris-dev"
-    )
+    machine = machine_of(iris)
     follower = iris.cli.start("run", "iris", "--date", date, "--follow")
 
     def running() -> list[dict[str, Any]]:
@@ -85,6 +90,86 @@ def test_a_server_that_ends_in_the_midst_of_a_run(
 
     assert "SUCCEEDED" in iris.run(date)
     assert iris.endpoint()["EndpointConfigName"] != before
+
+
+# The way of a run that trains and deploys, and of those that take it up.
+STEPS = (
+    *("CheckData", "NotifyStarted", "FindReusable", "Train", "NotifyTrained", "Evaluate", "FindChampion"),
+    *("Gate", "Register", "CreateModel", "CreateEndpointConfig", "DescribeEndpoint", "UpdateEndpoint"),
+    *("WatchEndpoint", "SmokeTest", "CommitWatermark"),
+)
+
+
+def test_a_run_that_is_stopped_at_every_step_is_taken_up_where_it_was(iris: Iris) -> None:
+    """Sixteen runs for one day, each stopped a step later than the one before: made is everything once."""
+    date = iris.day(16)
+    stopped = [state for state in STEPS if stopped_at(iris, date, state)]
+    assert len(stopped) >= len(STEPS) - 4, f"too fast to be stopped: {set(STEPS) - set(stopped)}"
+    out = iris.run(date)
+    assert "SUCCEEDED" in out
+    sagemaker = iris.client("sagemaker")
+    named = {"NameContains": "iris-dev-20260316-", "StatusEquals": "Completed"}
+    trained = sagemaker.list_training_jobs(**named)["TrainingJobSummaries"]
+    evaluated = sagemaker.list_processing_jobs(**named)["ProcessingJobSummaries"]
+    own = [job for job in evaluated if "-c-" not in job["ProcessingJobName"]]
+    assert (len(trained), len(own)) == (1, 1)
+    registered = [
+        found
+        for summary in sagemaker.list_model_packages(ModelPackageGroupName="iris-dev")[
+            "ModelPackageSummaryList"
+        ]
+        if (found := sagemaker.describe_model_package(ModelPackageName=summary["ModelPackageArn"]))[
+            "CustomerMetadataProperties"
+        ]["data_date"]
+        == "2026-03-16"
+    ]
+    assert [found["ModelApprovalStatus"] for found in registered] == ["Approved"]
+    assert iris.endpoint()["EndpointStatus"] == "InService"
+    assert package_of(iris, iris.endpoint()["EndpointConfigName"]) == registered[0]["ModelPackageArn"]
+    assert "setosa" in str(iris.answers())
+
+    # A run that was stopped between its deployment and the end left its leftovers to the next one.
+    iris.run(iris.day(17))
+    configs = {
+        c["EndpointConfigName"] for c in sagemaker.list_endpoint_configs(MaxResults=100)["EndpointConfigs"]
+    }
+    models = {m["ModelName"] for m in sagemaker.list_models(MaxResults=100)["Models"]}
+    served = {
+        variant["ModelName"]
+        for name in configs
+        for variant in sagemaker.describe_endpoint_config(EndpointConfigName=name)["ProductionVariants"]
+    }
+    assert models == served, "a model that no config names is an orphan"
+    assert len(configs) == 1 + 2, "what serves, and those kept for a rollback"
+
+
+def package_of(iris: Iris, config: str) -> str:
+    """The registered version that an endpoint config serves."""
+    sagemaker = iris.client("sagemaker")
+    found = sagemaker.describe_endpoint_config(EndpointConfigName=config)
+    model = sagemaker.describe_model(ModelName=found["ProductionVariants"][0]["ModelName"])
+    return str(model["PrimaryContainer"]["ModelPackageName"])
+
+
+def stopped_at(iris: Iris, date: str, state: str) -> bool:
+    """Start a run and stop it as soon as it has entered a state; whether it was stopped there."""
+    machines = iris.client("stepfunctions")
+    arn = machines.start_execution(stateMachineArn=machine_of(iris), input=json.dumps({"DATE": date}))[
+        "executionArn"
+    ]
+
+    def entered() -> bool:
+        events = machines.get_execution_history(executionArn=arn, reverseOrder=True)["events"]
+        return any(e.get("stateEnteredEventDetails", {}).get("name") == state for e in events)
+
+    until(lambda: entered() or status_of(machines, arn) != "RUNNING")
+    machines.stop_execution(executionArn=arn)
+    until(lambda: status_of(machines, arn) != "RUNNING")
+    return entered() and status_of(machines, arn) == "ABORTED"
+
+
+def status_of(machines: Any, arn: str) -> str:
+    return str(machines.describe_execution(executionArn=arn)["status"])
 
 
 def test_nothing_is_left_when_it_is_stopped(iris: Iris) -> None:
