@@ -33,7 +33,8 @@ def rendered(environment: str) -> Rendered:
 
 @cache
 def model(service: str) -> Any:
-    return botocore.session.get_session().get_service_model(service)
+    names = {"applicationautoscaling": "application-autoscaling"}
+    return botocore.session.get_session().get_service_model(names.get(service, service))
 
 
 # --- requests
@@ -155,15 +156,15 @@ def outcome(choice: str, data: dict[str, Any]) -> str:
 @pytest.mark.parametrize(
     ("status", "polls", "before", "after"),
     [
-        ("InService", 0, "UpdateEndpoint", "EndpointRunsRequestedConfig"),
-        ("InService", 999, "UpdateEndpoint", "EndpointRunsRequestedConfig"),
+        ("InService", 0, "StopScaling", "EndpointRunsRequestedConfig"),
+        ("InService", 999, "StopScaling", "EndpointRunsRequestedConfig"),
         ("Creating", 0, "CountWaitForOthers", "CountWaitForEndpoint"),
         ("RollingBack", 0, "CountWaitForOthers", "CountWaitForEndpoint"),
         ("SystemUpdating", 999, "EndpointBusy", "EndpointTimedOut"),
         ("Deleting", 0, "CountWaitForOthers", "EndpointFailed"),
         ("Failed", 0, "DeleteFailedEndpoint", "EndpointFailed"),
-        ("OutOfService", 0, "UpdateEndpoint", "EndpointFailed"),
-        ("UpdateRollbackFailed", 0, "UpdateEndpoint", "EndpointFailed"),
+        ("OutOfService", 0, "StopScaling", "EndpointFailed"),
+        ("UpdateRollbackFailed", 0, "StopScaling", "EndpointFailed"),
         ("Dreaming", 0, "EndpointNotDeployable", "EndpointFailed"),
     ],
 )
@@ -178,7 +179,7 @@ def test_an_endpoint_that_runs_the_config_already_is_not_updated_again() -> None
     """UpdateEndpoint's answer was lost; a second one would be refused."""
     data = {"before": {"EndpointConfigName": "new"}, "requested": {"EndpointConfigName": "new"}}
     data["deployment"] = {"polls": 0}  # type: ignore[dict-item]
-    for status, onward in (("InService", "WatchEndpoint"), ("OutOfService", "UpdateEndpoint")):
+    for status, onward in (("InService", "WatchEndpoint"), ("OutOfService", "StopScaling")):
         data["before"]["EndpointStatus"] = status
         assert outcome("EndpointTakesUpdates", data) == onward
 
@@ -270,9 +271,11 @@ def test_a_silent_rollback_is_a_failure() -> None:
     asked = {"requested": {"EndpointConfigName": "new"}, "before": {"EndpointConfigName": "old"}}
     choice = "EndpointRunsRequestedConfig"
     assert outcome(choice, {"endpoint": {"EndpointConfigName": "new"}, **asked}) == "SmokeTest"
-    assert outcome(choice, {"endpoint": {"EndpointConfigName": "old"}, **asked}) == "EndpointRolledBack"
+    back = {"endpoint": {"EndpointConfigName": "old"}, **asked}
+    assert outcome(choice, back) == "RollbackSaysWhy"
+    assert outcome("RollbackSaysWhy", back) == "EndpointRolledBack"
     why = {"EndpointConfigName": "old", "FailureReason": "alarm"}
-    assert outcome(choice, {"endpoint": why, **asked}) == "EndpointRolledBackBecause"
+    assert outcome("RollbackSaysWhy", {"endpoint": why, **asked}) == "EndpointRolledBackBecause"
     # a reason left over from an earlier update is no failure of this one
     assert outcome(choice, {"endpoint": {**why, "EndpointConfigName": "new"}, **asked}) == "SmokeTest"
     # nothing was rolled back when another run's config serves, after an update as after a creation

@@ -194,6 +194,9 @@ class FakeSageMaker:
         self.status = status
         self.running = run(max(numbers))
         self.pending: str | None = None
+        self.alarms = [f"{name}-errors-percent" for name in self.configs]
+        # Of stacks whose names begin alike, and of nobody's configuration.
+        self.alarms += ["iris-dev-2-20260301-0000abcd-errors-percent", "iris-dev-ExecutionsFailed"]
         self.undeletable = undeletable
 
     def describe_endpoint(self, EndpointName: str) -> dict[str, Any]:
@@ -205,7 +208,12 @@ class FakeSageMaker:
         assert EndpointConfigName in self.configs
         return {"ProductionVariants": [{"ModelName": EndpointConfigName}]}
 
+    def delete_alarms(self, AlarmNames: list[str]) -> None:
+        self.alarms = [name for name in self.alarms if name not in AlarmNames]
+
     def get_paginator(self, operation: str) -> Any:
+        if operation == "describe_alarms":
+            return self._alarm_pages()
         configs = operation == "list_endpoint_configs"
         field, key = ("EndpointConfigs", "EndpointConfigName") if configs else ("Models", "ModelName")
         items = self.configs if configs else self.models
@@ -216,6 +224,16 @@ class FakeSageMaker:
                 entries = [{key: name, "CreationTime": time} for name, time in items.items()]
                 strange = {key: f"{NameContains}-2-20200101-00000000", "CreationTime": NOW}
                 return [{field: entries[:1]}, {field: [*entries[1:], strange]}]
+
+        return Pages()
+
+    def _alarm_pages(self) -> Any:
+        alarms = self.alarms
+
+        class Pages:
+            def paginate(self, AlarmNamePrefix: str) -> list[dict[str, Any]]:
+                assert AlarmNamePrefix == "iris-dev-"
+                return [{"MetricAlarms": [{"AlarmName": name}]} for name in alarms]
 
         return Pages()
 
@@ -246,8 +264,11 @@ def test_old_configs_go_with_their_models(monkeypatch: pytest.MonkeyPatch) -> No
     result = collected(monkeypatch, sagemaker, keep=2)
     assert sorted(sagemaker.configs) == [run(3), run(4), run(5)]
     assert sorted(sagemaker.models) == [run(3), run(4), run(5)]
-    assert result["deleted"] == [f"{kind}/{run(n)}" for kind in ("endpoint-config", "model") for n in (1, 2)]
+    gone = [f"{kind}/{run(n)}" for kind in ("endpoint-config", "model") for n in (1, 2)]
+    assert result["deleted"] == [*gone, *(f"alarm/{run(n)}-errors-percent" for n in (1, 2))]
     assert result["failed"] == []
+    others = ["iris-dev-2-20260301-0000abcd-errors-percent", "iris-dev-ExecutionsFailed"]
+    assert sagemaker.alarms == [*(f"{run(n)}-errors-percent" for n in (3, 4, 5)), *others]
 
 
 def test_what_runs_stays_even_when_another_was_requested(monkeypatch: pytest.MonkeyPatch) -> None:
