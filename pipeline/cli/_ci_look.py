@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from pipeline import settings as store
 from pipeline.ci import affected as concern
 from pipeline.ci import changes, say, stages
 from pipeline.cli import _ci_job, _output
@@ -62,7 +61,7 @@ def affected(args: argparse.Namespace) -> int:
     say.output("any", "true" if anything else "false")
     say.output("plans", plans)
     say.output("environments", where)
-    say.output("all", store.environments(_ci_job.root()))
+    say.output("stages", [*goes.merge, *goes.release])
     say.output("pipelines", [each.name for each in found.pipelines])
     if args.json:
         _output.print_json(
