@@ -104,7 +104,7 @@ def _model(
     # Not the SDK's ModelStep: it drops VPC and isolation, and nothing it adds is of use.
     parameters: dict[str, Any] = {
         "ModelName.$": name,
-        # The registered version decides image and artifact; only an Approved one can be deployed.
+        # The registered version decides image and artifact; what is not Approved never gets here.
         "PrimaryContainer": {
             "ModelPackageName.$": PACKAGE_ARN,
             # What the container reports of its model is told apart by it: serving.metric.
