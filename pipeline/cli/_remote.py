@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +28,9 @@ examples:
   pipeline local remote approve production         let the job that waits for it go on
   pipeline local remote dispatch rollback -f pipeline=iris -f environment=staging -f reason=why"""
 
+# What tests the repository, not what it deploys: long, and `make test` does it here.
+LEFT_OUT = ("ci", "security")
+
 _ACTIONS = {
     "runs": "the workflow runs, newest last",
     "log": "what a run printed (default: the newest); --follow waits for its end",
@@ -43,6 +45,14 @@ _ACTIONS = {
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options and the actions."""
+    parser.add_argument(
+        "--with",
+        dest="with_",
+        action="append",
+        default=[],
+        metavar="WORKFLOW",
+        help=f"run this one too; left out are {', '.join(LEFT_OUT)}, which test the repository itself",
+    )
     parser.add_argument("--protect", action="store_true", help="let main take pull requests only")
     parser.add_argument("--json", action="store_true", help="print JSON")
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
@@ -86,7 +96,6 @@ def run(root: Path, args: argparse.Namespace) -> int:
 
 
 def _make(root: Path, args: argparse.Namespace) -> int:
-    from pipeline.cli import account
     from pipeline.local import ensure_up
     from pipeline.local.forge import setup
     from pipeline.local.forge.places import Places
@@ -97,12 +106,13 @@ def _make(root: Path, args: argparse.Namespace) -> int:
     branch = own.github.default_branch if own.github else "main"
     reviewed = [each for each, found in environments.items() if found.approval.mode == "manual"]
     places = Places.of(root)
-    new = setup.make(places, name, branch, reviewed, args.protect)
+    left_out = [f"{each}.yml" for each in LEFT_OUT if each not in {Path(w).stem for w in args.with_}]
+    new = setup.make(places, name, branch, reviewed, args.protect, left_out)
     target = ensure_up(root)
     # An account has its roles before the first workflow asks for one: what an administrator does once on AWS.
     os.environ["PIPELINE_GITHUB_REPOSITORY"] = name
     for environment in environments:
-        account.up(root, environment, lambda line: print(f"  {line}", file=sys.stderr))
+        _account(root, environment)
     facts = {
         "repository": str(places.repository),
         "name": name,
@@ -118,6 +128,19 @@ def _make(root: Path, args: argparse.Namespace) -> int:
         f"  next       git push {setup.REMOTE} {branch}"
     )
     return _print(args, facts, text)
+
+
+def _account(root: Path, environment: str) -> None:
+    """The account's stack, as `pipeline account up` makes it."""
+    from pipeline import settings as store
+    from pipeline.apply import account
+    from pipeline.cli import _output, _target
+    from pipeline.plan.account import compute
+
+    settings = store.load(root, store.names(root)[0], environment)
+    clients = _target.connect_for(argparse.Namespace(target="local"), settings)
+    action = compute(settings, clients)
+    account.apply(clients, action, settings.artifact_bucket, environment, _output.say)
 
 
 def _runs(home: Any, args: argparse.Namespace) -> int:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # A detection takes AWS about a second a resource.
 LONGEST_SECONDS = 600
 FEW = 12
+# What runs themselves change, as they are meant to: the watermark.
+_MOVING = {("Watermark", "/Value")}
 _SAID = {"Add": "is missing", "Modify": "differs", "Replace": "differs", "Remove": "is not wanted"}
 Kind = Literal["repository", "by hand", "endpoint"]
 
@@ -106,7 +108,8 @@ def _by_hand(clients: Clients, name: str) -> Iterator[Drift]:
     while True:
         page = api.describe_stack_resource_drifts(**query)
         for each in page["StackResourceDrifts"]:
-            yield _resource(name, each)
+            if not _moves(each):
+                yield _resource(name, each)
         if not page.get("NextToken"):
             break
         query["NextToken"] = page["NextToken"]
@@ -118,6 +121,11 @@ def _by_hand(clients: Clients, name: str) -> Iterator[Drift]:
             f"not all of it could be looked at: {state.get('DetectionStatusReason', 'no reason given')}",
             "give the role that looks the right to read it",
         )
+
+
+def _moves(each: dict[str, Any]) -> bool:
+    paths = {(each["LogicalResourceId"], d["PropertyPath"]) for d in each.get("PropertyDifferences", [])}
+    return bool(paths) and paths <= _MOVING
 
 
 def _resource(stack: str, each: dict[str, Any]) -> Drift:
@@ -176,7 +184,7 @@ def _variants(settings: Settings, clients: Clients, endpoint: dict[str, Any]) ->
             continue
         weight, count = mine.get("InitialVariantWeight", 1.0), mine.get("InitialInstanceCount")
         if variant.get("DesiredWeight", weight) != weight:
-            what = f"variant {variant['VariantName']} has weight {variant['DesiredWeight']}, not {weight}"
+            what = f"variant {variant['VariantName']} has weight {variant['DesiredWeight']:g}, not {weight:g}"
             yield Drift("endpoint", settings.stack_name, what, fix)
         # With autoscaling the count is not for us to say.
         now = variant.get("DesiredInstanceCount")

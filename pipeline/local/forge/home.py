@@ -18,6 +18,7 @@ class Home:
     Args:
         reviewed: environments whose jobs wait for a reviewer.
         protected: the default branch takes pull requests only.
+        left_out: workflows that do not run here, by file name.
     """
 
     places: Places
@@ -25,6 +26,7 @@ class Home:
     store: Store
     reviewed: frozenset[str]
     protected: bool
+    left_out: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, root: Path) -> Home:
@@ -46,4 +48,5 @@ class Home:
             Store(places.api, name, repository_id=REPOSITORY_ID, owner_id=OWNER_ID),
             frozenset(settings["reviewed"]),
             bool(settings["protected"]),
+            frozenset(settings.get("left_out", ())),
         )

@@ -13,6 +13,8 @@ Say = Callable[[str], None]
 # act prefixes its own words with a picture.
 _OWN_STEPS = frozenset({"Set up job", "Complete job"})
 _NUMBERED = re.compile(r"-\d+$")
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_ANNOTATION = re.compile(r"::(?P<kind>error|warning|notice)[^:]*::(?P<text>.*)")
 MARKS = {"success": "ok", "failure": "FAILED", "skipped": "skipped", "cancelled": "cancelled"}
 
 
@@ -87,7 +89,9 @@ class Progress:
         seen = {job.id for job in self.jobs.values()}
         for id_, name in expected.items():
             if id_ not in seen:
-                self.jobs[name] = JobState(name, id_, "completed", "skipped")
+                # A matrix that was skipped has no values to be named by.
+                shown = id_ if "${{" in name else name
+                self.jobs[shown] = JobState(shown, id_, "completed", "skipped")
         for job in self.jobs.values():
             if job.status != "completed":
                 self._ended(job, "cancelled")
@@ -107,8 +111,9 @@ class Progress:
         self._partial[job.name] = rest
         for line in whole:
             self._log(f"[{job.name}] {line}")
-            if line.strip() and not line.startswith("::"):
-                self._say(f"{job.name} | {line}")
+            shown = _plain(line)
+            if shown:
+                self._say(f"{job.name} | {shown}")
 
     def _ended(self, job: JobState, result: str) -> None:
         if self._partial.get(job.name):
@@ -118,6 +123,15 @@ class Progress:
         step = self._failed_step.get(job.name)
         at = f" at '{step}'" if result == "failure" and step and step not in _OWN_STEPS else ""
         self._say(f"{job.name}: {MARKS.get(result, result)}{at} ({job.seconds:.1f} s)")
+
+
+def _plain(line: str) -> str:
+    """A line of a job for the terminal: commands to GitHub are left out, annotations said in words."""
+    line = _COLOURS.sub("", line).rstrip()
+    annotation = _ANNOTATION.match(line.strip(" \u2757\u26a0\ufe0f\U0001f4ac"))
+    if annotation:
+        return f"{annotation['kind']}: {annotation['text']}"
+    return "" if line.strip().startswith("::") else line
 
 
 def conclusion(jobs: list[JobState], cancelled: bool) -> str:

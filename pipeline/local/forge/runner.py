@@ -78,6 +78,9 @@ class Delivery:
         """Run all workflows that `event` starts, side by side."""
         found = triggers.workflows(self.home.repository.path, event.workflows)
         chosen = {path: content for path, content in found.items() if triggers.starts(content, path, event)}
+        for path in [path for path in chosen if Path(path).name in self.home.left_out]:
+            self.say(f"{Path(path).stem}: not run here (pipeline local remote --with {Path(path).stem})")
+            del chosen[path]
         if not chosen:
             if depth == 0:
                 self.say(f"no workflow is for this {event.name}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import SettingsError
@@ -20,7 +21,14 @@ PYTHONPATH={code} exec {python} -m pipeline.local.forge.hooks {hook} {root}
 """
 
 
-def make(places: Places, name: str, branch: str, reviewed: list[str], protected: bool) -> bool:
+def make(
+    places: Places,
+    name: str,
+    branch: str,
+    reviewed: list[str],
+    protected: bool,
+    left_out: Sequence[str] = (),
+) -> bool:
     """Create or refresh everything; whether the bare repository is new. What was pushed stays.
 
     Args:
@@ -28,6 +36,7 @@ def make(places: Places, name: str, branch: str, reviewed: list[str], protected:
         branch: the one that merges go to.
         reviewed: environments whose jobs wait for `pipeline local remote approve`.
         protected: whether `branch` takes pull requests only.
+        left_out: file names of workflows that do not run here.
 
     Raises:
         SettingsError: not a git repository, git is too old, or `local` is another remote already.
@@ -67,7 +76,13 @@ def make(places: Places, name: str, branch: str, reviewed: list[str], protected:
         path.chmod(0o755)
     write(
         places.settings,
-        {"repository": name, "default_branch": branch, "reviewed": reviewed, "protected": protected},
+        {
+            "repository": name,
+            "default_branch": branch,
+            "reviewed": reviewed,
+            "protected": protected,
+            "left_out": list(left_out),
+        },
     )
     if not known:
         git.git(root, "remote", "add", REMOTE, os.path.relpath(places.repository, root))

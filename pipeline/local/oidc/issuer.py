@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,14 +33,16 @@ class Key:
         """
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
-            temporary = file.with_name(f"{file.name}.{os.getpid()}")
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            # A name of its own for each maker, whatever process or thread; mkstemp makes it 0600.
+            descriptor, temporary = tempfile.mkstemp(dir=file.parent, prefix=file.name)
             with os.fdopen(descriptor, "wb") as stream:
                 stream.write(generate().private_pem)
-            # Whoever comes second takes the key of the first.
-            with contextlib.suppress(FileExistsError):
+            try:
                 os.link(temporary, file)
-            temporary.unlink()
+            except FileExistsError:
+                pass  # another one was first: its key holds
+            finally:
+                Path(temporary).unlink()
         return of(file.read_bytes())
 
 
