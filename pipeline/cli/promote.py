@@ -49,7 +49,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=True,
         help="wait until it serves (default)",
     )
-    parser.add_argument("--target", choices=_target.TARGETS, default=None, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--target", choices=_target.TARGETS, default=None, help="default: $PIPELINE_TARGET, else local"
+    )
     _output.add_json_option(parser)
 
 

@@ -64,12 +64,10 @@ def choose(settings: Settings, clients: Clients, to: str | None, reason: str) ->
         SettingsError: `to` is no version of this pipeline in this environment.
     """
     with told(clients.target.name):
+        named = earlier.named(settings, clients, to) if to is not None else None
         current = earlier.current(settings, clients)
         left = str((current or {}).get("ModelPackageArn", ""))
-        if to is None:
-            chosen, package = earlier.before(settings, clients, current)
-        else:
-            chosen, package = "named", earlier.named(settings, clients, to)
+        chosen, package = ("named", named) if named else earlier.before(settings, clients, current)
         earlier.require(clients, package, left)
     return RolledBack(
         pipeline=settings.name,
