@@ -10,10 +10,15 @@ from pipeline import settings as store
 from pipeline.ci import Context, from_environment, say, stages
 from pipeline.settings.model import Settings
 
+# GitHub masks these itself; whoever else runs the workflows is told to.
+SECRET = ("GITHUB_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
+
 
 def context() -> Context:
     """Of this build. From here on the settings know the repository's name: account.yaml is made with it."""
     found = from_environment(os.environ)
+    for name in SECRET:
+        say.mask(os.environ.get(name, ""))
     os.environ.setdefault(store.REPOSITORY_VARIABLE, found.repository)
     return found
 
