@@ -46,6 +46,7 @@ def down(
         work.stop_executions()
         work.stop_jobs()
         work.endpoint()
+        work.alarms()
         work.sagemaker_leftovers(keep_models)
         work.stack(keep_models)
         work.logs(functions)

@@ -1,4 +1,4 @@
-"""Taking away what runs made outside the stack: executions, jobs, endpoint, models, logs."""
+"""Taking away what runs made outside the stack: executions, jobs, endpoint, alarms, models, logs."""
 
 from __future__ import annotations
 
@@ -91,6 +91,15 @@ class RunsRemoval(Removal):
             pace.wait()
             found = invoke.describe(self.settings, self.clients)
         return found
+
+    def alarms(self) -> None:
+        """Those of endpoint configs; an endpoint's scaling goes with the endpoint."""
+        cloudwatch = self.clients.cloudwatch
+        pages = cloudwatch.get_paginator("describe_alarms").paginate(AlarmNamePrefix=f"{self.name}-")
+        names = [alarm["AlarmName"] for page in pages for alarm in page["MetricAlarms"]]
+        for name in names:
+            if self.ours.fullmatch(name):
+                self.take("alarm", name, cloudwatch.delete_alarms, AlarmNames=[name])
 
     def sagemaker_leftovers(self, keep_models: bool) -> None:
         """Endpoint configs, models, packages and the records of jobs."""

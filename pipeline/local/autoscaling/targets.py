@@ -87,6 +87,13 @@ def register(scope: Scope, request: dict[str, Any]) -> Record:
     return record
 
 
+def forget(scope: Scope, endpoint: str) -> None:
+    """The endpoint is gone, and its targets with it: AWS tells nobody either."""
+    for name, _ in store.items(scope, TARGET):
+        if resource(name)[0] == endpoint:
+            store.delete(scope, TARGET, name)
+
+
 def role_arn(scope: Scope) -> str:
     """The service-linked role of SageMaker's scaling."""
     service = "sagemaker.application-autoscaling.amazonaws.com"

@@ -234,6 +234,8 @@ def _resize(scope: Scope, name: str, desired: dict[str, dict[str, Any]]) -> None
 
 
 def _delete(scope: Scope, name: str) -> None:
+    from pipeline.local.autoscaling import targets
+
     key = key_of(scope, name)
     routes.withdraw(key)
     fleet = _live.pop(key, None)
@@ -241,6 +243,7 @@ def _delete(scope: Scope, name: str) -> None:
         _retire(fleet, fleet.instances())
     forget_data(scope, name)
     load.forget(scope.account, scope.region, name)
+    targets.forget(scope, name)
     store.delete(scope, KIND, name)
 
 

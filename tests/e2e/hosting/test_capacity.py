@@ -90,8 +90,8 @@ def test_instances_follow_the_load_within_bounds(host: Host) -> None:
     scaling.register_scalable_target(**of, MinCapacity=2)
     until(lambda: instances(host, "scaled") == 2)
     host.sm.delete_endpoint(EndpointName="scaled")
-    scaling.deregister_scalable_target(**of)
     until(lambda: processes(host) == 0)
+    until(lambda: not scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"])
 
 
 def serverless(host: Host, name: str, model: str, **config: int) -> None:
