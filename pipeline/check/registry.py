@@ -7,6 +7,7 @@ from pipeline.check.rules import (  # importing registers
     definition,
     dockerfile,
     fields,
+    gate,
     jobs,
     permissions,
     resilience,
@@ -15,7 +16,18 @@ from pipeline.check.rules import (  # importing registers
     validators,
 )
 
-_MODULES = (validators, definition, fields, resilience, template, permissions, secrets, jobs, dockerfile)
+_MODULES = (
+    validators,
+    definition,
+    fields,
+    resilience,
+    template,
+    permissions,
+    secrets,
+    jobs,
+    gate,
+    dockerfile,
+)
 
 
 # What the loader or the renderer refuses is told like a finding, so that it shows in every format.
