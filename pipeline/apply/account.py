@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from pipeline.apply import stack
+from pipeline.aws import stacks
 from pipeline.aws.errors import DENIED, code, message
 from pipeline.errors import ApplyError
+from pipeline.plan import desired
 from pipeline.plan import template as templates
 from pipeline.plan.desired import MAX_TEMPLATE_BODY, template_upload
 from pipeline.plan.model import StackAction, canonical
@@ -36,24 +38,27 @@ def apply(clients: Clients, action: StackAction, bucket: str, environment: str, 
         ApplyError: it failed and was rolled back; the text is the cause.
     """
     with hinted(action, environment):
-        prepare(clients, action, bucket, say)
+        action = prepare(clients, action, bucket, say)
         if action.operation != "none":
             say(f"account stack {action.stack_name}: {action.operation}")
         return stack.carry_out(clients, action, dict(action.parameters), bucket, say)
 
 
-def prepare(clients: Clients, action: StackAction, bucket: str, say: Say) -> None:
+def prepare(clients: Clients, action: StackAction, bucket: str, say: Say) -> StackAction:
     """Put a template that does not fit into the request where CloudFormation reads it.
 
-    In a new account there is no such place: a stack with the bucket alone is made first.
+    In a new account there is no such place: a stack with the bucket alone is made first. Returns the action
+    that is to be carried out then.
     """
     content = action.template.encode()
     if action.operation == "none" or len(content) <= MAX_TEMPLATE_BODY:
-        return
+        return action
     if action.operation in ("create", "recreate"):
         say(f"account stack {action.stack_name}: its bucket first, for the template is large")
         first = replace(action, template=canonical(with_bucket_alone(json.loads(action.template))))
         stack.carry_out(clients, first, dict(action.parameters), bucket, say)
+        standing = desired.base(stacks.read(clients, action.stack_name))
+        action = replace(action, operation="update", base=standing)
     digest = hashlib.sha256(content).digest()
     clients.s3.put_object(
         Bucket=bucket,
@@ -61,6 +66,7 @@ def prepare(clients: Clients, action: StackAction, bucket: str, say: Say) -> Non
         Body=content,
         ChecksumSHA256=base64.b64encode(digest).decode(),
     )
+    return action
 
 
 def with_bucket_alone(template: dict[str, Any]) -> dict[str, Any]:

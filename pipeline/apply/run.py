@@ -94,8 +94,8 @@ def apply(
 def _once(plan: Plan, settings: Settings, clients: Clients, say: Say, done: Applied) -> None:
     bucket = settings.artifact_bucket
     with account.hinted(plan.account_stack, plan.environment):
-        account.prepare(clients, plan.account_stack, bucket, say)
-        _change(clients, plan.account_stack, dict(plan.account_stack.parameters), bucket, say, done)
+        action = account.prepare(clients, plan.account_stack, bucket, say)
+        _change(clients, action, dict(action.parameters), bucket, say, done)
     _upload(plan, settings, clients, say, done)
     image = make.ensure(clients, settings, resolve.source(settings), say)
     if image.tag != plan.image.tag or plan.image.digest not in {"", image.digest}:
