@@ -34,6 +34,12 @@ bench: .venv/.locked  ## Measure start, render, check, run overhead, transitions
 bench-serving: .venv/.locked  ## Measure the serving stack against the original's (needs nginx and wrk)
 	@$(BIN)/python scripts/bench_serving.py
 
+gate-figures: .venv/.locked  ## Compute what the gate can tell, into docs/explanation/gate.md
+	@$(BIN)/python scripts/gate_figures.py
+
+bench-build: .venv/.locked  ## Measure building and pushing iris against the usual Dockerfile (Debian, as root)
+	@$(BIN)/python scripts/bench_build.py
+
 lock: .venv/.locked  ## Resolve requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --extra dev --no-emit-index-url \
 	  --custom-compile-command "make lock" -o requirements.lock pyproject.toml
@@ -45,4 +51,4 @@ clean:  ## Stop the local target and remove what this repository made
 	@if [ -x $(BIN)/pipeline ]; then $(BIN)/pipeline local down; fi
 	@rm -rf .venv .pipeline build
 
-.PHONY: help venv demo test lint bench bench-serving lock docs clean
+.PHONY: help venv demo test lint bench bench-serving bench-build gate-figures lock docs clean

@@ -142,7 +142,9 @@ def find(endpoint_name: str, group: str, challenger: Mapping[str, str]) -> dict[
     try:
         endpoint = sagemaker.describe_endpoint(EndpointName=endpoint_name)
     except ClientError as error:
-        if error.response["Error"]["Code"] != "ValidationException":
+        said = error.response["Error"]
+        # SageMaker has no error name of its own for it. Only these words are taken for "none".
+        if said["Code"] != "ValidationException" or "could not find" not in said["Message"].lower():
             raise
         return answer(False, f"there is no endpoint {endpoint_name} yet")
     status, config_name = endpoint["EndpointStatus"], endpoint["EndpointConfigName"]

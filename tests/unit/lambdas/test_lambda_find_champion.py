@@ -193,6 +193,18 @@ def test_a_model_that_serves_already_is_not_its_own_champion(aws: Aws) -> None:
     assert "this very model" in found["why"]
 
 
+def test_another_complaint_about_the_endpoint_is_not_taken_for_none(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def complain(**_: Any) -> None:
+        said = {"Code": "ValidationException", "Message": "1 validation error detected"}
+        raise ClientError({"Error": said}, "DescribeEndpoint")
+
+    monkeypatch.setattr(aws, "describe_endpoint", complain)
+    with pytest.raises(ClientError):
+        find()
+
+
 @pytest.mark.parametrize("what", ["endpoint", "model", "report"])
 def test_trouble_that_is_no_answer_is_raised(aws: Aws, what: str) -> None:
     aws.error = "ThrottlingException"
