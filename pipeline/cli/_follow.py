@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -58,7 +59,8 @@ class _Screen:
     """Lines for what is over; on a terminal also one line, rewritten, for what runs."""
 
     def __init__(self) -> None:
-        self._live = sys.stderr.isatty()
+        # A build service may lend a job a terminal that nobody looks at.
+        self._live = sys.stderr.isatty() and os.environ.get("CI") != "true"
         self._told: dict[int, tuple[str, int]] = {}
         self._done: set[tuple[str, str]] = set()
 

@@ -207,6 +207,8 @@ class Run:
             "GITHUB_BASE_REF": self.event.base_ref,
             "GITHUB_HEAD_REF": self.event.head_ref,
             "RUNNER_ENVIRONMENT": "self-hosted",
+            "CI": "true",
+            "NO_COLOR": "1",
             "AWS_ENDPOINT_URL": self.endpoint_url,
             "AWS_EC2_METADATA_DISABLED": "true",
             # The person's own profiles are not the job's.
@@ -234,6 +236,8 @@ class Run:
             *("--action-cache-path", str(cache)),
             *("--defaultbranch", repository.default_branch),
             "--no-cache-server",
+            # `.venv` is ignored by git, and has to come along.
+            "--use-gitignore=false",
             "--action-offline-mode",
             "--json",
             *(f"--platform={image}=-self-hosted" for image in _images(self.content)),
