@@ -54,15 +54,8 @@ def _between(root: Path, older: str, newer: str, paths: list[str]) -> list[tuple
     """(commit, number of its parents) from `newer` back to `older` along the main line; none if it is not."""
     if ask(root, "merge-base", "--is-ancestor", older, newer)[0]:
         return []
-    code, out, _ = ask(
-        root,
-        "log",
-        "--first-parent",
-        "--diff-merges=first-parent",
-        "--format=%H %P",
-        f"{older}..{newer}",
-        "--",
-        *paths,
-    )
+    # A merge counts by what it brought to the main line.
+    span = ("--first-parent", "--format=%H %P", f"{older}..{newer}", "--", *paths)
+    code, out, _ = ask(root, "log", "--no-patch", *span)
     rows = [line.split() for line in out.splitlines()] if not code else []
     return [(row[0], len(row) - 1) for row in rows]

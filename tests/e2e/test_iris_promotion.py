@@ -195,6 +195,17 @@ def test_again_it_does_nothing(shop: Shop) -> None:
     assert len(shop.packages(PRODUCTION, "iris-production")) == 1
 
 
+def test_the_registry_takes_an_image_by_its_digest_alone(shop: Shop) -> None:
+    ecr = shop.client("ecr", PRODUCTION)
+    (found,) = ecr.describe_images(repositoryName="ml/iris")["imageDetails"]
+    by_digest = [{"imageDigest": found["imageDigest"]}]
+    manifest = ecr.batch_get_image(repositoryName="ml/iris", imageIds=by_digest)["images"][0]["imageManifest"]
+    with pytest.raises(ecr.exceptions.ImageDigestDoesNotMatchException):
+        ecr.put_image(repositoryName="ml/iris", imageManifest=manifest, imageDigest="sha256:" + "0" * 64)
+    with pytest.raises(ecr.exceptions.ImageAlreadyExistsException):
+        ecr.put_image(repositoryName="ml/iris", imageManifest=manifest, imageTag=found["imageTags"][0])
+
+
 def test_what_was_not_tested_as_it_is_does_not_go_on(shop: Shop) -> None:
     """Replaced after the test, or rejected: refused, and production stays as it is."""
     (tested,) = shop.packages(STAGING, "iris-staging")

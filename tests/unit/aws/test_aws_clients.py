@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -193,3 +194,26 @@ def test_a_profile_that_does_not_exist_is_told(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("AWS_PROFILE", "nowhere")
     with pytest.raises(TargetError, match="nowhere"):
         connect(Target("aws", None, "eu-west-1", "111122223333"))
+
+
+def test_a_role_is_acted_as_in_its_own_account_and_its_credentials_renewed(sts: Stubber) -> None:
+    role = "arn:aws:iam::222222222222:role/ml-staging-promotion-source"
+    soon = datetime.now(UTC) + timedelta(minutes=1)  # to be renewed at once
+    for number, expires in (("1", soon), ("2", soon + timedelta(hours=1))):
+        given = {
+            "AccessKeyId": f"ASIAEXAMPLE00000{number}",
+            "SecretAccessKey": "s",
+            "SessionToken": "t",
+            "Expiration": expires,
+        }
+        wanted = {"RoleArn": role, "RoleSessionName": "promote-v1.2.3"}
+        sts.add_response("assume_role", {"Credentials": given}, wanted)
+    there = Clients(TARGET, clients._session(TARGET)).assume(role, "promote-v1.2.3", "eu-central-1")
+    assert (there.account, there.region, there.target.name) == ("222222222222", "eu-central-1", "aws")
+    assert there.s3._request_signer._credentials.get_frozen_credentials().access_key == "ASIAEXAMPLE000002"
+
+
+def test_a_role_that_does_not_trust_this_caller_is_told(sts: Stubber) -> None:
+    sts.add_client_error("assume_role", "AccessDenied", "not authorized to perform: sts:AssumeRole")
+    with pytest.raises(TargetError, match="permission denied: not authorized"):
+        Clients(TARGET, clients._session(TARGET)).assume("arn:aws:iam::222222222222:role/r", "promote")
