@@ -122,6 +122,9 @@ def paired(
     """Both with the outcomes of their rows, for the metrics for which both have them on the same rows.
 
     An evaluation whose outcomes are not those that its report tells of gets a `why`.
+
+    Raises:
+        EvaluationUnreadable: the challenger's outcomes cannot be read; the champion's may be gone.
     """
     mine, other = ours.held_out, theirs.held_out
     if ours.why or theirs.why or mine is None or other is None:
@@ -129,7 +132,12 @@ def paired(
     if mine.sha256 != other.sha256 or not mine.file or not other.file:
         return ours, theirs
     names = list(wanted)
-    ours, theirs = _with_columns(ours, mine, names, fetch), _with_columns(theirs, other, names, fetch)
+    ours = _with_columns(ours, mine, names, fetch)
+    try:
+        theirs = _with_columns(theirs, other, names, fetch)
+    except EvaluationUnreadable:
+        # A champion of another environment comes with its report alone; the report still holds.
+        return ours, theirs
     both = set(ours.columns) & set(theirs.columns)
     return tuple(  # type: ignore[return-value]
         replace(side, columns={name: column for name, column in side.columns.items() if name in both})
@@ -142,7 +150,7 @@ def _with_columns(side: Evaluation, about: HeldOut, wanted: Iterable[str], fetch
     try:
         text, _ = fetch(uri, examples.LARGEST_EXAMPLES_BYTES)
         return replace(side, columns=examples.parse(text, about, wanted))
-    except (ValueError, EvaluationUnreadable) as error:
+    except ValueError as error:
         return replace(side, why=f"the evaluation contradicts itself: {error}")
 
 

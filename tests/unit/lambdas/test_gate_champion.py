@@ -303,15 +303,10 @@ def other_file(bucket: Bucket, folder: str) -> None:
     bucket.objects[f"{folder}examples.csv"] = (b"accuracy\n1\n", LATER)
 
 
-def no_file(bucket: Bucket, folder: str) -> None:
-    del bucket.objects[f"{folder}examples.csv"]
-
-
 @pytest.mark.parametrize(
     ("change", "says"),
     [
         (other_file, "its SHA-256 differs"),
-        (no_file, "NoSuchKey"),
         (broken(b"accuracy\n1\n", b"accuracy\n"), "59 lines for 60 rows"),
         (broken(b"accuracy\n1\n", b"accuracy\nnan\n"), "row 1: accuracy is 'nan', not a number"),
         (broken(b"accuracy\n1\n", b"accuracy\n1,1\n"), "row 1 has 2 values for 1 columns"),
@@ -328,6 +323,20 @@ def test_rows_that_contradict_their_report_let_nothing_pass(
     verdict = judge()
     assert verdict["approved"] is False
     assert says in verdict["reason"]
+
+
+def test_a_promoted_champion_comes_without_its_rows_and_goes_by_its_report(bucket: Bucket) -> None:
+    bucket.put(OURS, {"accuracy": right(55)}, deviation=0.03)
+    bucket.put(RECORDED, {"accuracy": right(57)}, deviation=0.03)
+    del bucket.objects[f"{RECORDED}examples.csv"]
+    found = compared(judge())
+    assert (found["method"], found["rows"]) == ("deviations", None)
+
+
+def test_rows_of_the_challenger_that_cannot_be_read_fail_the_run_as_its_report_does(bucket: Bucket) -> None:
+    del bucket.objects[f"{OURS}examples.csv"]
+    with pytest.raises(EvaluationUnreadable, match=r"examples\.csv: NoSuchKey"):
+        judge()
 
 
 def test_a_column_that_one_side_lacks_is_not_paired(bucket: Bucket) -> None:
