@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import re
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -378,6 +380,23 @@ def test_what_goes_into_the_registry_is_what_the_registry_takes(bucket: Bucket) 
     assert verdict["reason"].isprintable()
     refused = words.summary([])
     assert refused == "none"
+
+
+def test_ten_thousand_rows_of_two_metrics_take_less_than_a_second(bucket: Bucket) -> None:
+    generator = random.Random(1)
+
+    def columns() -> dict[str, list[float]]:
+        return {
+            "accuracy": [float(generator.random() < 0.9) for _ in range(10_000)],
+            "log_loss": [generator.expovariate(3) for _ in range(10_000)],
+        }
+
+    bucket.put(OURS, columns())
+    bucket.put(RECORDED, columns())
+    begun = time.process_time()
+    verdict = judge(SERVES, rule(resamples=1000), rule("log_loss", better="lower", resamples=1000))
+    assert time.process_time() - begun < 1
+    assert [result["comparison"]["rows"] for result in verdict["results"]] == [10_000, 10_000]
 
 
 def test_the_explanation_holds_every_number_that_decided() -> None:
