@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +41,17 @@ class Concerned:
 
 @dataclass(frozen=True)
 class Affected:
-    """All that are concerned; `ignored` files decide nothing deployed; `gone` pipelines were removed."""
+    """All that are concerned; `ignored` files decide nothing deployed; `gone` pipelines were removed.
+
+    Args:
+        base: the commit that was compared with; empty where everything counts.
+    """
 
     pipelines: tuple[Concerned, ...]
     ignored: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
     why: str = ""
+    base: str = ""
 
     def in_environment(self, name: str) -> list[str]:
         """Names of the pipelines concerned in this environment."""
@@ -60,7 +65,7 @@ def find(root: Path, changes: Changes) -> Affected:
         every = tuple(Concerned(name, environments, (changes.why,)) for name in names)
         return Affected(every, why=changes.why)
     rooms = {name: _containers(root, name) for name in names}
-    return of_files(
+    found = of_files(
         changes.files,
         containers=rooms,
         environments=environments,
@@ -69,6 +74,7 @@ def find(root: Path, changes: Changes) -> Affected:
         now=lambda path: git.show(root, changes.head, path),
         why=changes.why,
     )
+    return replace(found, base=changes.base)
 
 
 def of_files(

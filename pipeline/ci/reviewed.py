@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from pipeline.ci.bundle import Bundle, artifact_name, unpack
 from pipeline.ci.context import Context
@@ -83,20 +82,3 @@ def _open(forge: Forge, artifact: Artifact, pipeline: str, environment: str) -> 
             hint=_BY_HAND,
         )
     return bundle
-
-
-def require_digest(file: Path, digest: str) -> None:
-    """Let a fresh plan pass only if it is the one somebody named; with no name, any.
-
-    Raises:
-        ApplyError: it is another.
-    """
-    from pipeline.plan import load
-
-    found = load(file).digest
-    if digest and found != digest:
-        raise ApplyError(
-            f"the plan's digest is {found}, not {digest}",
-            where=str(file),
-            hint="look at it again: pipeline plan NAME -e ENV",
-        )

@@ -14,13 +14,18 @@ from pipeline.errors import ApplyError, PipelineError, SettingsError
 
 if TYPE_CHECKING:
     from pipeline.ci import Context
-    from pipeline.ci.github import Forge
     from pipeline.ci.reviewed import Reviewed
 
 
 def apply(args: argparse.Namespace) -> int:
     """Each pipeline concerned, one after the other; one that fails does not keep the others waiting."""
     context = _ci_job.context()
+    if context.event == "manual" and not args.digest:
+        raise SettingsError(
+            "started by hand, so nobody reviewed what would be applied",
+            where="digest",
+            hint=f"look at it first: pipeline plan NAME -e {args.environment}; its last line has the digest",
+        )
     found = _ci_look.look(context)
     names = found.in_environment(args.environment)
     folder = _ci_job.root() / args.out
@@ -28,22 +33,30 @@ def apply(args: argparse.Namespace) -> int:
     codes: dict[str, int] = {}
     for name in names:
         try:
-            codes[name] = _apply_one(context, args, name, folder)
+            code = _apply_one(context, args, name, folder, found.base)
         except PipelineError as error:
             say.annotate("error", str(error), title=f"{name} in {args.environment}")
-            codes[name] = error.exit_code
+            code = error.exit_code
+        if code is not None:
+            codes[name] = code
+    if args.digest and not codes:
+        raise ApplyError(
+            f"no plan in {args.environment} has the digest {args.digest}",
+            where=", ".join(names),
+            hint=f"something moved; look again: pipeline plan NAME -e {args.environment}",
+        )
     _report(f"Applied in {args.environment}", codes)
     return max(codes.values(), default=0)
 
 
-def _apply_one(context: Context, args: argparse.Namespace, name: str, folder: Path) -> int:
-    from pipeline.ci import reviewed, subjects
-    from pipeline.ci.github import Forge
+def _apply_one(context: Context, args: argparse.Namespace, name: str, folder: Path, base: str) -> int | None:
+    """Apply and run one pipeline; its exit code, or None where another pipeline's digest was given."""
+    from pipeline import plan as plans
+    from pipeline.ci import subjects
 
     settings = store.load(_ci_job.root(), name, args.environment)
     reference = ["--environment", args.environment]
-    forge = Forge.of(context, os.environ)
-    merged = _reviewed(context, forge, name, args)
+    merged = None if args.digest else _reviewed(context, name, args.environment, base)
     _ci_job.take_role(settings, "deploy", context)
     file = folder / f"{name}.plan.json"
     if merged is None:
@@ -51,7 +64,11 @@ def _apply_one(context: Context, args: argparse.Namespace, name: str, folder: Pa
             code = _ci_job.verb("plan", name, *reference, "--out", str(file))
         if code:
             return code
-        reviewed.require_digest(file, args.digest)
+        digest = plans.load(file).digest
+        if args.digest and digest != args.digest:
+            print(f"{name}: its plan has the digest {digest}, which is another; nothing is applied")
+            file.unlink()
+            return None
     else:
         file.write_bytes(merged.bundle.plan)
         print(f"{name}: the plan of pull request #{merged.pull_request}, digest {merged.bundle.digest[:16]}")
@@ -64,23 +81,21 @@ def _apply_one(context: Context, args: argparse.Namespace, name: str, folder: Pa
         return _run(context, name, reference, merged.pull_request if merged else 0)
 
 
-def _reviewed(context: Context, forge: Forge | None, name: str, args: argparse.Namespace) -> Reviewed | None:
-    """The plan that people saw; None where this push came without a pull request, or a digest was given."""
+def _reviewed(context: Context, name: str, environment: str, base: str) -> Reviewed | None:
+    """The plan that people saw; None where this push came without a pull request."""
     from pipeline.ci import reviewed
+    from pipeline.ci.github import Forge
 
-    if args.digest:
-        say.annotate(
-            "notice", f"{context.actor} gave the digest {args.digest}", title="not from a pull request"
-        )
-        return None
+    forge = Forge.of(context, os.environ)
     if forge is None:
         raise ApplyError(
             "without a token nobody can say whether this was reviewed",
             where="GITHUB_TOKEN",
             hint="give it to the step, or apply a digest: pipeline ci apply --digest",
         )
-    commits = git.commits(_ci_job.root(), context.base, context.sha)
-    found = reviewed.find(forge, context, commits, name, args.environment)
+    # All that was pushed since the last deployment, of which a failed one may have left some undone.
+    commits = git.commits(_ci_job.root(), base, context.sha) if base else [context.sha]
+    found = reviewed.find(forge, context, commits, name, environment)
     if found is None:
         say.annotate("notice", "pushed without a pull request: a fresh plan is applied", title=name)
     return found

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -32,6 +33,8 @@ NAME = "acme/gitops-ml"
 EVENTS = REPOSITORY / "tests/fixtures/events"
 STAND_INS = REPOSITORY / "tests/fixtures/actions"
 BIN = Path(sys.executable).parent
+# A whole workflow, on a machine that does other things besides.
+TIMEOUT_SECONDS = 840
 # What scripts/bootstrap writes when it has nothing left to do; it is computed as it computes it.
 LOCKED = ("requirements.lock", "pyproject.toml", "scripts/bootstrap")
 IDENTITY = {
@@ -224,29 +227,39 @@ class World:
             "DOCKER_HOST": os.environ["DOCKER_HOST"],
         }
         kept = {k: os.environ[k] for k in ("PATH", "HOME", "XDG_CACHE_HOME", "TMPDIR") if k in os.environ}
-        return subprocess.run(
-            [
-                str(BIN / "act"),
-                event,
-                *("--eventpath", str(folder / "event.json")),
-                *("--workflows", str(folder / workflow)),
-                *("--directory", str(self.root)),
-                *("--platform", "ubuntu-24.04=-self-hosted"),
-                *("--action-cache-path", str(self.scratch / "actions")),
-                *("--defaultbranch", "main"),
-                "--no-cache-server",
-                "--action-offline-mode",
-                "--json",
-                *(f"--env={key}={value}" for key, value in said.items()),
-                *(word for pair in stand_ins for word in ("--local-repository", pair)),
-            ],
+        command = [
+            str(BIN / "act"),
+            event,
+            *("--eventpath", str(folder / "event.json")),
+            *("--workflows", str(folder / workflow)),
+            *("--directory", str(self.root)),
+            *("--platform", "ubuntu-24.04=-self-hosted"),
+            *("--action-cache-path", str(self.scratch / "actions")),
+            *("--defaultbranch", "main"),
+            "--no-cache-server",
+            "--action-offline-mode",
+            "--json",
+            *(f"--env={key}={value}" for key, value in said.items()),
+            *(word for pair in stand_ins for word in ("--local-repository", pair)),
+        ]
+        process = subprocess.Popen(
+            command,
             # A shell of its own, as a runner has: nothing of this process but where programs are.
             env=kept,
-            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
-            timeout=280,
+            start_new_session=True,
         )
+        try:
+            out, err = process.communicate(timeout=TIMEOUT_SECONDS)
+        except subprocess.TimeoutExpired:
+            # act's jobs are its children, and would go on without it.
+            os.killpg(process.pid, signal.SIGTERM)
+            out, err = process.communicate(timeout=30)
+            err += f"\nended after {TIMEOUT_SECONDS} s"
+        return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
 def _events(output: str) -> Iterator[dict[str, Any]]:

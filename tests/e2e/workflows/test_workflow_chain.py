@@ -11,6 +11,8 @@ import pytest
 
 from tests.e2e.workflows.harness import Result, World, worlds
 
+# Several jobs each, with training in some.
+pytestmark = pytest.mark.timeout(900)
 SETTINGS = "pipeline/definitions/iris/settings.toml"
 
 

@@ -6,7 +6,12 @@ import json
 import re
 from typing import Any
 
+import pytest
+
 from tests.e2e.workflows.harness import Result, World
+
+# Several jobs each, with training in some.
+pytestmark = pytest.mark.timeout(900)
 
 
 def asked(world: World, base: str) -> Any:
@@ -33,6 +38,18 @@ def test_a_change_of_the_docs_starts_nothing(world: World) -> None:
     )
     pushed.ended(affected="success", apply="skipped", provenance="skipped", result="success")
     assert "no pipeline is concerned" in pushed.log
+
+
+def test_the_merge_queue_runs_the_same_jobs(world: World) -> None:
+    base = world.git("rev-parse", "HEAD~1")
+    head = world.git("rev-parse", "HEAD")
+    result = world.run(
+        "pull-request.yml",
+        "merge_group",
+        ref="refs/heads/gh-readonly-queue/main/pr-12-x",
+        change=lambda p: p["merge_group"].update(base_sha=base, head_sha=head),
+    )
+    result.ended(affected="success", plan="skipped", plan_fork="skipped", required="success")
 
 
 def leaves(world: World, number: int) -> str:
