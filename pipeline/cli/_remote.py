@@ -194,6 +194,9 @@ def _approve(home: Any, args: argparse.Namespace) -> int:
     state = "rejected" if args.reject else "approved"
     for number in waiting:
         decision = {"state": state, "by": os.environ.get("USER", "you"), "comment": args.comment}
+        # The API tells the job who let it begin; before the job does begin.
+        review = {"environments": [{"name": args.environment}], "user": {"login": decision["by"]}}
+        home.store.put("approvals", {"run": number, "state": state, "comment": args.comment or "", **review})
         write(home.places.approvals / f"{number}-{args.environment}.json", decision)
     said = f"{state}: {', '.join(f'#{number}' for number in waiting)} in {args.environment}"
     return _print(args, {"state": state, "runs": waiting}, said)
