@@ -17,8 +17,9 @@ from statistics import NormalDist
 
 # Below this many rows neither Student's t nor the bootstrap can be trusted on values of any distribution.
 FEWEST_ROWS = 10
-# Above this many rows the closed form agrees with the bootstrap, which would cost seconds.
-MOST_RESAMPLED_ROWS = 2000
+# Above this many values (rows x resamples) the bootstrap would cost seconds; with so many rows its closed form
+# agrees with it.
+MOST_DRAWN = 2_000_000
 # The same rows give the same bounds, always and everywhere.
 SEED = 4
 
@@ -67,7 +68,7 @@ def of_values(differences: Sequence[float], confidence: float, resamples: int) -
     if deviation <= 1e-12 * max(1.0, abs(mean)):
         return Bounds("student", mean, mean)
     student = student_quantile(confidence, rows - 1)
-    if rows <= MOST_RESAMPLED_ROWS:
+    if rows * resamples <= MOST_DRAWN:
         method, (below, above) = "bootstrap", _resampled(centred, confidence, resamples)
     else:
         method, (below, above) = "skewed-t", _hall(centred, deviation, confidence)
