@@ -17,8 +17,8 @@ from statistics import NormalDist
 
 # Below this many rows neither Student's t nor the bootstrap can be trusted on values of any distribution.
 FEWEST_ROWS = 10
-# Above this many values (rows x resamples) the bootstrap would cost seconds; with so many rows its closed form
-# agrees with it.
+# Above this many values (rows x resamples) the bootstrap would cost seconds; its closed form agrees with it
+# where there are so many rows.
 MOST_DRAWN = 2_000_000
 # The same rows give the same bounds, always and everywhere.
 SEED = 4
