@@ -30,6 +30,9 @@ def output(name: str, value: Any) -> None:
     if not _NAME.fullmatch(name):
         raise ValueError(f"not an output's name: {name!r}")
     text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+    if not os.environ.get("GITHUB_OUTPUT"):
+        print(f"{name} = {text}", flush=True)
+        return
     fence = f"EOF-{secrets.token_hex(16)}"
     _append("GITHUB_OUTPUT", f"{name}<<{fence}\n{text}\n{fence}\n")
 

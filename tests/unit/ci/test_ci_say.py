@@ -93,8 +93,9 @@ def test_without_github_it_is_plain_text(
         monkeypatch.delenv(name, raising=False)
     say.annotate("warning", "text", title="t")
     say.mask("secret")
+    say.output("any", "true")
     with say.group("plan"), say.no_commands():
         print("inside")
     told = capsys.readouterr()
     assert told.err == "warning: t: text\n"
-    assert told.out == "== plan\ninside\n"
+    assert told.out == "any = true\n== plan\ninside\n"
