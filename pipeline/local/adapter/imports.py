@@ -13,7 +13,9 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
-# Imported by the modules we use, and used by none of what we offer.
+# Imported by the modules we use, and used by none of what we offer. No packages: `from package.part import x`
+# of a package that waits runs it in the midst of the import, and `part` is then loaded twice, with classes
+# that are not each other's (LazyLoader's own limit).
 LAZY = frozenset(
     "ministack.services." + name
     for name in (
@@ -56,7 +58,7 @@ LAZY = frozenset(
         "transfer",
         "waf",
     )
-) | {"docker", "cbor2"}
+)
 
 _after: dict[str, list[Callable[[ModuleType], None]]] = defaultdict(list)
 
