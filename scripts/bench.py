@@ -126,6 +126,14 @@ def whole_run(root: Path) -> None:
     report("the training program alone, same data, same environment", f"{bare:.3f} s")
     report("whole run / bare training", f"{run / bare:.1f} x")
     report(
+        "pipeline plan iris, deployed, all its parts",
+        f"{seconds(lambda: pipeline(root, 'plan', 'iris')):.3f} s",
+    )
+    report(
+        "pipeline smoke iris, a target of its own",
+        f"{seconds(lambda: pipeline(root, 'smoke', 'iris'), 1):.3f} s",
+    )
+    report(
         "pipeline run iris, nothing new",
         f"{seconds(lambda: pipeline(root, 'run', 'iris', '--date', DATE, '--follow'), 3):.3f} s",
     )

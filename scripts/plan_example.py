@@ -142,6 +142,7 @@ def facts() -> Any:
             "arn:aws:sagemaker:eu-west-1:222222222222:model-package/iris-staging/7",
             {"accuracy": 0.9333},
             "2026-11-20",
+            run_seconds=431.0,
         ),
     )
 

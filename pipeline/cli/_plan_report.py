@@ -64,7 +64,8 @@ def _rights(report: Report) -> list[str]:
 
 def _steps(report: Report) -> list[str]:
     rows = [(f"    {step.step}", DOES[step.does], step.why) for step in report.steps]
-    return _output.table(rows).splitlines()
+    expected = told.expected(report)
+    return _output.table(rows).splitlines() + ([f"    expected: {expected}"] if expected else [])
 
 
 def _cost(report: Report) -> list[str]:

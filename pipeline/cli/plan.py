@@ -81,13 +81,16 @@ def run(args: argparse.Namespace) -> int:
 def _compute(args: argparse.Namespace):  # type: ignore[no-untyped-def]
     from pipeline import settings as store
     from pipeline.cli import _target
-    from pipeline.plan import compute, offline
-    from pipeline.plan.observed import observe
+    from pipeline.plan import compute
 
     if args.offline:
+        from pipeline.plan import offline
+
         settings = store.load(store.find_root(), args.name, args.environment)
         plan = offline.compute(settings, args.base)
         return settings, plan, offline.facts(plan)
+    from pipeline.plan.observed import observe
+
     settings, clients = _target.resolve(args)
     plan = compute(settings, clients)
     return settings, plan, observe(plan, settings, clients)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
-from pipeline.aws.errors import code
+from pipeline.aws.errors import DENIED, code
 
 if TYPE_CHECKING:
     from pipeline.aws import Clients
@@ -28,6 +28,7 @@ class Champion:
         metrics: of its own evaluation, by name; those that the gate asks for.
         data_date: day of the data that these were measured on.
         training: name of the job that made it.
+        run_seconds: how long the run took that made it; None where that run is not known any more.
     """
 
     endpoint: str
@@ -37,6 +38,7 @@ class Champion:
     data_date: str = ""
     training: str = ""
     git_sha: str = ""
+    run_seconds: float | None = None
 
 
 def find(settings: Settings, clients: Clients) -> Champion | None:
@@ -69,7 +71,23 @@ def find(settings: Settings, clients: Clients) -> Champion | None:
         known.get("data_date", ""),
         known.get("training_job", ""),
         known.get("git_sha", ""),
+        _seconds(clients, known.get("execution", "")),
     )
+
+
+def _seconds(clients: Clients, execution: str) -> float | None:
+    """How long an execution took. Step Functions forgets one 90 days after its end."""
+    if not execution.startswith("arn:"):
+        return None
+    try:
+        found = clients.stepfunctions.describe_execution(executionArn=execution)
+    except ClientError as error:
+        # A promoted model's run was in another account.
+        if code(error) in {"ExecutionDoesNotExist", "InvalidArn", *DENIED}:
+            return None
+        raise
+    begun, ended = found.get("startDate"), found.get("stopDate")
+    return (ended - begun).total_seconds() if begun and ended else None
 
 
 def metrics(report: Any, names: list[str]) -> dict[str, float]:

@@ -45,6 +45,22 @@ class Smoke:
 
 
 @dataclass(frozen=True)
+class Expected:
+    """How long the jobs of the next run will take, together, in seconds.
+
+    Args:
+        measured: by the last jobs of each kind; None where one of them has no earlier one.
+        limit: at most, by the time limits of the template; None where a job has none.
+        whole: how long the run took that made the model that serves now.
+    """
+
+    jobs: tuple[str, ...]
+    measured: float | None
+    limit: float | None
+    whole: float | None
+
+
+@dataclass(frozen=True)
 class Report:
     """What a reviewer wants to know beside the resources that change.
 
@@ -62,6 +78,7 @@ class Report:
     cost_before: cost.Estimate | None
     cost_after: cost.Estimate
     region: str
+    expected: Expected
     champion: Champion | None = None
     smoke: Smoke | None = None
     unknown: tuple[str, ...] = ()
@@ -94,18 +111,33 @@ def build(plan: Plan, facts: Facts, smoke: Smoke | None = None) -> Report:
     asl_after = cost.state_machine(after) or {"StartAt": "", "States": {}}
     prices = cost.of(plan.region)
     holders = access.compare(account_before, account_after) + access.compare(before, after)
+    steps = skips.steps(asl_after, plan.image, facts.forecast)
     return Report(
         graph.compare(asl_before, asl_after),
         asl_before,
         asl_after,
         holders,
-        skips.steps(asl_after, plan.image, facts.forecast),
+        steps,
         _cost(before, prices, facts) if before else None,
         _cost(after, prices, facts),
         plan.region,
+        _expected(after, steps, facts),
         facts.champion,
         smoke,
         facts.unknown,
+    )
+
+
+def _expected(template: Mapping[str, Any], steps: tuple[StepForecast, ...], facts: Facts) -> Expected:
+    runs = {step.step for step in steps if step.does == "run"}
+    jobs = [job for job in cost.usage(template).jobs if job.state in runs]
+    took = [facts.durations[job.kind].seconds if job.kind in facts.durations else None for job in jobs]
+    limits = [job.limit_seconds for job in jobs]
+    return Expected(
+        tuple(job.state for job in jobs),
+        None if None in took else float(sum(s for s in took if s is not None)),
+        None if None in limits else float(sum(s for s in limits if s is not None)),
+        facts.champion.run_seconds if facts.champion else None,
     )
 
 

@@ -58,6 +58,36 @@ def next_run(report: Report) -> str:
     return "; ".join(f"{verb} {', '.join(by[does])}" for does, verb in verbs.items() if does in by)
 
 
+def expected(report: Report) -> str:
+    """How long the next run's jobs take: as the last ones took, else at most by their limits."""
+    found = report.expected
+    if not found.jobs:
+        return "no job runs" if any(s.does == "skip" for s in report.steps[1:]) else ""
+    named = f"{', '.join(found.jobs)} together"
+    if found.measured is not None:
+        said = f"{named} about {span(found.measured)}, as the last ones took"
+    elif found.limit is not None:
+        said = f"{named} at most {span(found.limit)}, by their time limits"
+    else:
+        said = f"nobody knows how long {named} take"
+    whole = f"; the whole run behind what serves took {span(found.whole)}" if found.whole else ""
+    return said + whole
+
+
+def span(seconds: float) -> str:
+    """`95 s`, `12 min`, `2.5 h`."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def image(plan: Plan) -> str:
+    """Whether the image is built, why, and what the scanner found."""
+    verbs = {"reuse": "not built", "build": "built", "missing": "cannot be built"}
+    parts = [f"{verbs.get(plan.image.how, 'unknown')}: {plan.image.why or 'not looked up'}", plan.image.scan]
+    return "; ".join(filter(None, parts))
+
+
 def money(usd: float) -> str:
     """`$93.44`, `$0.0021`; what is less than a hundredth of a cent says so."""
     if usd == 0:
