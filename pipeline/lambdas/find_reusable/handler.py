@@ -28,6 +28,8 @@ from .jobs import find_job
 from .versions import find_model, report_of
 from .whole import Unusable, check_whole, client, log
 
+# What UpdateModelPackage takes as ApprovalDescription.
+LONGEST_WHY = 1024
 # Who starts a run may say where it comes from.
 SAID = ("GIT_SHA", "PULL_REQUEST", "RUN_URL")
 
@@ -50,6 +52,9 @@ def asked(given: Mapping[str, Any], group_arn: str) -> dict[str, Any]:
             raise BadPackage(
                 f"PACKAGE.{name} must be a {type(default).__name__}, not {json.dumps(found[name])}"
             )
+    # It becomes the description of the approval.
+    if len(found["Why"]) > LONGEST_WHY:
+        raise BadPackage(f"PACKAGE.Why is longer than {LONGEST_WHY} characters")
     if found["Approval"] not in ("as-settings", "given"):
         raise BadPackage(f'PACKAGE.Approval is as-settings or given, not "{found["Approval"]}"')
     arn = found["ModelPackageArn"]

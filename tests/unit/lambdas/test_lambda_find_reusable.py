@@ -369,10 +369,7 @@ def test_training_alone_may_be_reused_and_evaluation_alone_may_not(aws: Aws) -> 
     aws.evaluated()
     answer = find()
     assert fates(answer) == ("", False, False)
-    assert (
-        "evaluation" not in answer
-        and "training is made anew" in answer["reuse"]["evaluation"]["why"]
-    )
+    assert "evaluation" not in answer and "training is made anew" in answer["reuse"]["evaluation"]["why"]
 
 
 def test_an_evaluation_of_another_model_of_the_same_fingerprint_is_not_used(aws: Aws) -> None:
@@ -503,6 +500,7 @@ def test_who_approves_a_named_model(aws: Aws, status: str, approval: str, manual
         ({"ModelPackageArn": f"{GROUP}/1", "Approval": "yes"}, "is as-settings or given"),
         ({"ModelPackageArn": f"{GROUP}/1", "Watermark": "no"}, "must be a bool"),
         ({"ModelPackageArn": f"{GROUP}/1", "Reason": "x"}, "has no Reason"),
+        ({"ModelPackageArn": f"{GROUP}/1", "Why": "x" * 1025}, "longer than 1024"),
     ],
 )
 def test_a_package_without_sense_is_refused_in_words(aws: Aws, package: Any, why: str) -> None:
