@@ -187,6 +187,11 @@ def _log_group(change: Change) -> Iterator[Need]:
     yield from _tagged(change, "logs", arn)
 
 
+def _metric_filter(change: Change) -> Iterator[Need]:
+    arn = change.arn("logs", f"log-group:{change.props.get('LogGroupName')}:log-stream:")
+    yield from _one_of(change, arn, "logs:PutMetricFilter", "logs:PutMetricFilter", "logs:DeleteMetricFilter")
+
+
 def _topic(change: Change) -> Iterator[Need]:
     name = change.physical_id.rpartition(":")[2] or change.named("TopicName")
     arn = change.arn("sns", name)
@@ -332,6 +337,7 @@ _RULES: dict[str, Rule] = {
     "AWS::KMS::Key": _key,
     "AWS::Lambda::Function": _function,
     "AWS::Logs::LogGroup": _log_group,
+    "AWS::Logs::MetricFilter": _metric_filter,
     "AWS::S3::Bucket": _bucket,
     "AWS::S3::BucketPolicy": _bucket_policy,
     "AWS::SNS::Subscription": _subscription,

@@ -546,3 +546,24 @@ def test_budgets_answers_as_a_service(holds: Holds) -> None:
         assert status == 400 and json.loads(body)
         """
     )
+
+
+def test_who_changes_a_stack_is_whose_signature_was_verified(holds: Holds) -> None:
+    holds(
+        """
+        from ministack.core import iam_evaluator as evaluator
+        from ministack.services import cloudformation, iam
+        assert evaluator._verified_key.get() == ""
+        assert "_verified_key.set(request.access_key_id)" in inspect.getsource(evaluator)
+        resolve = inspect.signature(evaluator.resolve_principal)
+        assert list(resolve.parameters)[:2] == ["access_key_id", "account_id"]
+        assert list(inspect.signature(evaluator._resolve_condition_key).parameters) == ["key", "ctx"]
+        assert list(inspect.signature(evaluator.enforce).parameters) == [
+            "access_key_id", "iam_action", "service", "region", "resource_arn", "service_context"]
+        assert "create_task(coro)" in inspect.getsource(cloudformation.stacks)
+        assert hasattr(cloudformation._change_sets, "get")
+        assert "SimulatePrincipalPolicy" in iam._IAM_HANDLERS
+        for name in ("_gather_role_policies", "_gather_user_policies", "_permissions_boundary", "evaluate"):
+            assert callable(getattr(evaluator, name))
+        """
+    )

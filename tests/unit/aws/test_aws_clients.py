@@ -217,3 +217,36 @@ def test_a_role_that_does_not_trust_this_caller_is_told(sts: Stubber) -> None:
     sts.add_client_error("assume_role", "AccessDenied", "not authorized to perform: sts:AssumeRole")
     with pytest.raises(TargetError, match="permission denied: not authorized"):
         Clients(TARGET, clients._session(TARGET)).assume("arn:aws:iam::222222222222:role/r", "promote")
+
+
+@pytest.mark.parametrize("how", ["argument", "variable", "variable of a service", "profile"])
+def test_an_endpoint_is_taken_care_of_whatever_way_it_was_given(
+    how: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Path-style buckets, no host prefix, no proxy: there is no DNS and no world outside behind it."""
+    url = "http://127.0.0.1:9"
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    if how == "variable":
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+    elif how == "variable of a service":
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", url)
+    elif how == "profile":
+        (tmp_path / "config").write_text(f"[default]\nendpoint_url = {url}\n")
+    target = Target("aws", url if how == "argument" else None, "eu-west-1", "123456789012")
+    s3 = Clients(target, boto3.Session()).s3
+    assert s3.meta.endpoint_url == url
+    signed = s3.generate_presigned_url("get_object", {"Bucket": "bucket", "Key": "key"})
+    assert signed.startswith(f"{url}/bucket/key?")
+    assert s3.meta.config.inject_host_prefix is False
+    assert s3.meta.config.proxies == {}
+
+
+def test_aws_itself_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    s3 = Clients(Target("aws", None, "eu-west-1", "123456789012"), boto3.Session()).s3
+    signed = s3.generate_presigned_url("get_object", {"Bucket": "bucket", "Key": "key"})
+    assert signed.startswith("https://bucket.s3.")
+    assert s3.meta.config.proxies is None
