@@ -103,7 +103,7 @@ def _client_error(error: BaseException, where: str) -> TargetError:
         return TargetError(
             f"permission denied: {message(error)}",
             where=place,
-            hint="the role in use needs this action; see docs/how-to/go-to-aws.md",
+            hint="the role in use needs this action; see docs/how-to/set-up-an-account.md",
         )
     if what in THROTTLED:
         return TargetError(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pipeline.settings.model import Settings
 
-# The job that waits for all others of a pull request (.github/workflows/pull-request.yml).
-REQUIRED_CHECK = "required"
+# The jobs that wait for all others of a pull request (.github/workflows/pull-request.yml, ci.yml).
+REQUIRED_CHECKS = ("required", "ci required")
 
 
 def facts(settings: Settings) -> dict[str, Any] | None:
@@ -39,7 +39,7 @@ def facts(settings: Settings) -> dict[str, Any] | None:
     return {
         "repository": github.repository,
         "environments": deployed,
-        "required_check": REQUIRED_CHECK,
+        "required_checks": list(REQUIRED_CHECKS),
         "immutable_subject": github.owner_id is not None,
         "secrets": [],
         "variables": [],
@@ -60,7 +60,8 @@ def lines(settings: Settings) -> list[str]:
         told.append(f"  environment {each['name']}: {rule}deployments from {' and '.join(each['from'])} only")
         told.append(f"    its jobs become {each['deploy_role']}")
         told.append(f"    plans of pull requests become {each['plan_role']}")
-    told.append(f"  rule for the default branch: a pull request, and the check {found['required_check']!r}")
+    checks = " and ".join(repr(check) for check in found["required_checks"])
+    told.append(f"  rule for the default branch: a pull request, and the checks {checks}")
     told.append("  rule for tags v*: only maintainers make them, nobody moves them")
     told.append("  secrets and variables: none")
     if not found["immutable_subject"]:
