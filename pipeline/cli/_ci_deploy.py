@@ -12,6 +12,9 @@ from pipeline.ci import git, say
 from pipeline.cli import _ci_job, _ci_look
 from pipeline.errors import ApplyError, PipelineError, SettingsError
 
+# Set where no token can be had, such as on CodeBuild: what is applied is planned anew.
+UNREVIEWED = "PIPELINE_CI_UNREVIEWED"
+
 if TYPE_CHECKING:
     from pipeline.ci import Context
     from pipeline.ci.reviewed import Reviewed
@@ -87,11 +90,15 @@ def _reviewed(context: Context, name: str, environment: str, base: str) -> Revie
     from pipeline.ci.github import Forge
 
     forge = Forge.of(context, os.environ)
+    if forge is None and os.environ.get(UNREVIEWED) == "true":
+        say.annotate("notice", f"{UNREVIEWED} is set: a fresh plan is applied", title=name)
+        return None
     if forge is None:
         raise ApplyError(
             "without a token nobody can say whether this was reviewed",
             where="GITHUB_TOKEN",
-            hint="give it to the step, or apply a digest: pipeline ci apply --digest",
+            hint="give it to the step, or apply a digest: pipeline ci apply --digest; a service that keeps "
+            f"no plans sets {UNREVIEWED}=true",
         )
     # All that was pushed since the last deployment, of which a failed one may have left some undone.
     commits = git.commits(_ci_job.root(), base, context.sha) if base else [context.sha]

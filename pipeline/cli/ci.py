@@ -25,6 +25,7 @@ _VERBS = {
     "plan": ("_ci_plan", "plan one pipeline in one environment; seal plan and report into an artifact"),
     "comment": ("_ci_plan", "write the plans of a finished run into the pull request's one comment"),
     "apply": ("_ci_deploy", "apply the reviewed plan of each pipeline concerned, start its run, follow it"),
+    "build": ("_ci_build", "do what the event asks for, in $PIPELINE_CI_ENVIRONMENT (CodeBuild's one build)"),
     "promote": ("_ci_deploy", "promote what was tested to this environment, for the tag that was pushed"),
     "rollback": ("_ci_deploy", "let an earlier model serve again"),
     "retrain": ("_ci_deploy", "run each pipeline that has no schedule of its own"),
