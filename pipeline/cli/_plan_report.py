@@ -86,12 +86,15 @@ def _smoke(report: Report) -> list[str]:
     if smoke is None:
         return []
     names = dict.fromkeys([*smoke.metrics, *(champion.metrics if champion else ())])
-    of = f"serving now, on its data of {champion.data_date}" if champion else "nothing serves yet"
     rows = [
         (f"    {n}", _number(smoke.metrics.get(n)), _number(champion and champion.metrics.get(n)))
         for n in names
     ]
-    table = _output.table(rows, headers=("    metric", "on the sample", of)).splitlines() if rows else []
+    table = (
+        _output.table(rows, headers=("    metric", "on the sample", told.champion(report))).splitlines()
+        if rows
+        else []
+    )
     return table + [f"    {'ok' if passed else 'x '} {why}" for why, passed in smoke.gate]
 
 

@@ -31,6 +31,7 @@ TIMES = {
     "training": ("list_training_jobs", "describe_training_job", "TrainingJob", "Training"),
     "processing": ("list_processing_jobs", "describe_processing_job", "ProcessingJob", "Processing"),
 }
+SERVING = "the serving model"
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,14 @@ class Facts:
     Args:
         durations: by kind of job: how long the last one of this stack that ended well took.
         champion: the model that serves now; None if none does.
+        serving: whether it was found out what serves.
         unknown: what could not be found out, in words.
     """
 
     forecast: Forecast = field(default_factory=Forecast)
     durations: Mapping[str, Duration] = field(default_factory=dict)
     champion: Champion | None = None
+    serving: bool = True
     unknown: tuple[str, ...] = ()
 
 
@@ -76,14 +79,15 @@ def observe(plan: Plan, settings: Settings, clients: Clients, now: datetime | No
             )
             for kind in TIMES
         }
-        serving = pool.submit(ask, "the serving model", partial(champion.find, settings, clients), None)
+        serving = pool.submit(ask, SERVING, partial(champion.find, settings, clients), None)
         durations = {kind: found for kind, future in took.items() if (found := future.result())}
         said = told.result()
         return Facts(
             said if said is not None else Forecast(why_not=next(iter(unknown), "")),
             durations,
-            serving.result(),
-            tuple(sorted(unknown)),
+            champion=serving.result(),
+            serving=not any(text.startswith(SERVING) for text in unknown),
+            unknown=tuple(sorted(unknown)),
         )
 
 

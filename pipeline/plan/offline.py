@@ -126,7 +126,7 @@ def facts(plan: Plan) -> Facts:
     after = filled(json.loads(plan.pipeline_stack.template), dict(plan.pipeline_stack.parameters))
     changed = skips.recipes(_fingerprints(before), _fingerprints(after) or {})
     why = "offline: nobody was asked what was made already"
-    return Facts(Forecast(why_not=why, recipes=changed or None), unknown=UNKNOWN)
+    return Facts(Forecast(why_not=why, recipes=changed or None), serving=False, unknown=UNKNOWN)
 
 
 def _fingerprints(template: Mapping[str, Any]) -> dict[str, Any] | None:

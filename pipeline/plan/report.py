@@ -80,6 +80,7 @@ class Report:
     region: str
     expected: Expected
     champion: Champion | None = None
+    serving: bool = True
     smoke: Smoke | None = None
     unknown: tuple[str, ...] = ()
 
@@ -123,6 +124,7 @@ def build(plan: Plan, facts: Facts, smoke: Smoke | None = None) -> Report:
         plan.region,
         _expected(after, steps, facts),
         facts.champion,
+        facts.serving,
         smoke,
         facts.unknown,
     )

@@ -169,16 +169,13 @@ def _metrics(report: Report) -> str:
     if smoke is None:
         return ""
     names = list(dict.fromkeys([*smoke.metrics, *(champion.metrics if champion else ())]))
-    of = (
-        f"serving now, on its data of {champion.data_date or 'unknown date'}"
-        if champion
-        else "nothing serves"
-    )
     rows = [
         (code(n), _number(smoke.metrics.get(n)), _number(champion.metrics.get(n) if champion else None))
         for n in names
     ]
-    parts = [table(("Metric", "this change, on the sample", code(of)), rows)] if rows else []
+    parts = (
+        [table(("Metric", "this change, on the sample", code(told.champion(report))), rows)] if rows else []
+    )
     if smoke.gate:
         parts.append(block([f"{'+' if passed else '-'} {why}" for why, passed in smoke.gate], "diff"))
     if smoke.error:

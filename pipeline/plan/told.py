@@ -127,6 +127,15 @@ def cost(report: Report, per: str) -> str:
     return f"{now} (as today)" if now == was else f"{now} (today {was})"
 
 
+def champion(report: Report) -> str:
+    """Whose metrics stand beside the smoke run's, and on which data they were measured."""
+    if not report.serving:
+        return "serving now: not known"
+    if report.champion is None:
+        return "nothing serves yet"
+    return f"serving now, on its data of {report.champion.data_date or 'an unknown date'}"
+
+
 def smoke(report: Report) -> str:
     """What the run on sample data came to."""
     found = report.smoke
