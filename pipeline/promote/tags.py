@@ -69,7 +69,9 @@ def resolve(root: Path, name: str, main: str | None = None) -> Tag:
         raise TagRefused(
             "it is a lightweight tag: it says neither who released nor when",
             where=name,
-            hint=f"replace it: git tag -d {name} && {_make(name)} COMMIT && git push --force origin {name}",
+            hint=f"replace it: git tag -d {name} && {_make(name)} COMMIT && git push --force origin {name}\n"
+            "    or, if it is annotated at the remote and the checkout made it so: "
+            f"git fetch --force origin refs/tags/{name}:refs/tags/{name}",
         )
     code, commit, _ = ask(root, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
     if code:
