@@ -25,7 +25,7 @@ RESUMED = dict.fromkeys(
 ROLLOUT = f"""
 [environments.dev.endpoint]
 capacity = "autoscaling"
-autoscaling = {{ minimum = 2, maximum = 3, invocations_per_instance = 200 }}
+autoscaling = {{ minimum = 2, maximum = 3, invocations_per_instance = 60 }}
 
 [environments.dev.rollout]
 shift = "canary"
@@ -167,7 +167,7 @@ def _scaling(iris: Iris) -> dict[str, bool]:
     (target,) = scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
     assert (target["MinCapacity"], target["MaxCapacity"]) == (2, 3)
     (policy,) = scaling.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"]
-    assert policy["TargetTrackingScalingPolicyConfiguration"]["TargetValue"] == 200
+    assert policy["TargetTrackingScalingPolicyConfiguration"]["TargetValue"] == 60
     return dict(target["SuspendedState"])
 
 
@@ -180,3 +180,11 @@ def _alarms(iris: Iris, state: str | None = None) -> list[dict[str, Any]]:
     wanted = {"StateValue": state} if state else {}
     found = iris.client("cloudwatch").describe_alarms(AlarmNamePrefix="iris-dev-2", **wanted)
     return list(found["MetricAlarms"])
+
+
+def test_down_takes_alarms_and_scaling_with_it(rolling: Iris) -> None:
+    assert _alarms(rolling)
+    rolling.cli("down", "iris", "--yes")
+    assert _alarms(rolling) == []
+    scaling = rolling.client("application-autoscaling")
+    assert scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"] == []
