@@ -9,14 +9,20 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
+
+from pipeline.aws.errors import DENIED, code
 
 if TYPE_CHECKING:
     from pipeline.aws import Clients
 
 READS = ("get_", "list_", "describe_", "head_", "search", "can_paginate", "exceptions", "meta")
+CALLS = ("list_", "describe_", "head_", "get_object", "get_parameter")
+# HEAD has no body, so S3's refusal is the bare status.
+REFUSED = DENIED | {"403", "Forbidden"}
 # boto3's names that are no attributes of Clients.
 SPELT = {"lambda": "lambda_"}
 
@@ -59,9 +65,29 @@ class Reading:
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith(READS):
-            return getattr(self._client, name)
+            found = getattr(self._client, name)
+            return partial(_allowed, name, found) if name.startswith(CALLS) else found
         nothing: Callable[..., dict[str, Any]] = lambda **_: {}  # noqa: E731
         return nothing
+
+
+def _allowed(name: str, call: Callable[..., Any], **request: Any) -> Any:
+    """A call's answer; a refusal is ours, not the function's.
+
+    Its own role may look where ours may not: what it makes of a refusal here would be another answer there.
+
+    Raises:
+        PermissionError: we may not ask this.
+    """
+    from botocore.exceptions import ClientError
+
+    try:
+        return call(**request)
+    except ClientError as error:
+        if code(error) in REFUSED:
+            asked = " ".join(filter(None, (name, request.get("Key") or request.get("Bucket"))))
+            raise PermissionError(f"{asked}: not allowed with these credentials") from error
+        raise
 
 
 def _client(clients: Clients, service: str) -> Any:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from pipeline.aws import Clients, Target
 from pipeline.plan import functions, skips
@@ -16,6 +17,7 @@ from tests.unit.plan import example
 
 ASL = example.asl(example.plan_example.template())
 IMAGE = ImageAction("ml/iris", "src-1", "sha256:aa", "u", "reuse", "it is there")
+IMAGE_URI = f"111111111111.dkr.ecr.eu-west-1.amazonaws.com/ml/iris@sha256:{'a' * 64}"
 NEW = {"new": True, "date": "2026-11-21", "reason": "the data differs"}
 
 
@@ -112,6 +114,27 @@ def test_a_function_asked_here_sees_only_its_own_world_and_writes_nothing(
     assert s3.put_object(Bucket="b") == {}
     assert s3.delete_object(Bucket="b") == {}
     assert calls == ["get_object"]
+
+
+def test_what_only_the_function_may_read_is_not_taken_for_its_answer() -> None:
+    class Refusing:
+        def head_object(self, **_: Any) -> Any:
+            raise ClientError({"Error": {"Code": "403", "Message": "Forbidden"}}, "HeadObject")
+
+    clients = Clients(Target("aws", None, "eu-west-1", "111111111111"), None)
+    clients.__dict__["s3"] = Refusing()
+    module = functions.load(REPOSITORY, "find_reusable", {}, clients)
+    with pytest.raises(PermissionError, match=r"head_object model\.tar\.gz: not allowed"):
+        functions.Reading(clients.s3).head_object(Bucket="b", Key="model.tar.gz")
+    package = {
+        "InferenceSpecification": {
+            "Containers": [{"Image": IMAGE_URI, "ModelDataUrl": "s3://b/model.tar.gz"}]
+        }
+    }
+    # The function itself takes a refusal for an artifact that is not its own; asked here it must not.
+    module.os.environ["IMAGE_URI"] = IMAGE_URI
+    with pytest.raises(PermissionError):
+        module.check_whole(package)
 
 
 @pytest.mark.parametrize(
