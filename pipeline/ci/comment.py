@@ -35,8 +35,12 @@ _MENTION = re.compile(r"@(?=[A-Za-z0-9])")
 _REFERENCE = re.compile(r"(?<![\w&/])#(?=\d)|\bGH-(?=\d)")
 
 
-def publish(context: Context, forge: Forge) -> str:
-    """Find pull request and plans of the run this event is about; upsert; the comment's page, or nothing."""
+def publish(context: Context, forge: Forge, order: Sequence[str] = ()) -> str:
+    """Find pull request and plans of the run this event is about; upsert; the comment's page, or nothing.
+
+    Args:
+        order: environments as people think of them, the first to be deployed first.
+    """
     run = (context.payload or {}).get("workflow_run")
     number = run.get("id") if isinstance(run, dict) else None
     if not isinstance(number, int):
@@ -55,6 +59,7 @@ def publish(context: Context, forge: Forge) -> str:
     page = f"{context.server_url}/{forge.repository}/actions/runs/{number}"
     foreign = told.head_repository.lower() != forge.repository.lower()
     bundles, problems = collect(forge, number, told.head, foreign)
+    bundles.sort(key=lambda each: (each.pipeline, [*order, each.environment].index(each.environment)))
     url = ""
     for pull in pulls:
         url = upsert(forge, pull, text(bundles, problems, told.head, page, foreign, told.conclusion))

@@ -92,7 +92,8 @@ def comment(_: argparse.Namespace) -> int:
     forge = Forge.of(context, os.environ)
     if forge is None:
         raise SettingsError("there is no token to comment with", where="GITHUB_TOKEN")
-    url = comments.publish(context, forge)
+    goes = stages.find(_ci_job.root())
+    url = comments.publish(context, forge, [*goes.merge, *goes.release])
     if url:
         print(url)
         say.summary(f"[The comment]({url})")

@@ -123,6 +123,16 @@ def test_a_comment_of_somebody_else_with_our_marker_is_left(
     assert len(bodies(api, number)) == 2
 
 
+def test_plans_stand_in_the_order_of_deployment(api: GitHubApi, forge: Forge, tmp_path: Path) -> None:
+    number = pull(api)
+    last = run(api)
+    for environment in ("another", "production", "staging"):
+        keep(api, tmp_path, last, f"plan-iris-{environment}", environment=environment)
+    comment.publish(context(last), forge, ["staging", "production"])
+    (body,) = bodies(api, number)
+    assert body.index("| staging |") < body.index("| production |") < body.index("| another |")
+
+
 def test_doubles_are_taken_away(api: GitHubApi, forge: Forge, tmp_path: Path) -> None:
     number = pull(api)
     for _ in range(3):
