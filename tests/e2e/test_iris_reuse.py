@@ -106,7 +106,8 @@ def test_a_revert_brings_the_earlier_model_back_without_a_job(iris: Iris) -> Non
     assert (
         "Train, Evaluate skipped: model version 1 of the same data, code and parameters was approved" in out
     )
-    assert seconds < BACK_SECONDS
+    # Other work on this machine is not what is measured.
+    assert seconds < BACK_SECONDS * max(1, os.getloadavg()[0] / (os.cpu_count() or 1))
     print(f"the earlier model served {seconds:.1f} s after the revert")
     assert "setosa" in str(iris.answers())
     reuse = output(iris)["reuse"]
