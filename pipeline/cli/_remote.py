@@ -60,12 +60,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         sub = actions.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         sub.add_argument("--json", action="store_true", help="print JSON")
         if name in ("log", "cancel"):
-            sub.add_argument("run", type=int, nargs="?" if name == "log" else None, metavar="RUN")
+            # Not `run`: that is the verb's function.
+            sub.add_argument("number", type=int, nargs="?" if name == "log" else None, metavar="RUN")
         if name == "log":
             sub.add_argument("--follow", "-f", action="store_true", help="print until it has ended")
         if name == "approve":
             sub.add_argument("environment", metavar="ENV")
-            sub.add_argument("--run", type=int, metavar="RUN", help="of this run alone")
+            sub.add_argument("--run", dest="number", type=int, metavar="RUN", help="of this run alone")
             sub.add_argument("--reject", action="store_true", help="the job fails")
             sub.add_argument("--comment", default="", help="why")
         if name == "pr":
@@ -158,7 +159,7 @@ def _runs(home: Any, args: argparse.Namespace) -> int:
 
 
 def _log(home: Any, args: argparse.Namespace) -> int:
-    number = args.run or max((run_["id"] for run_ in home.store.all("runs")), default=0)
+    number = args.number or max((run_["id"] for run_ in home.store.all("runs")), default=0)
     found = _run_of(home, number)
     path = home.places.runs / str(number) / "log.txt"
     shown = 0
@@ -184,7 +185,7 @@ def _approve(home: Any, args: argparse.Namespace) -> int:
         run_["id"]
         for run_ in home.store.all("runs")
         if run_["status"] != "completed"
-        and (args.run in (None, run_["id"]))
+        and args.number in (None, run_["id"])
         and any(job["waiting"] == f"approval of {args.environment}" for job in run_.get("jobs", ()))
     ]
     if not waiting:
@@ -203,11 +204,11 @@ def _approve(home: Any, args: argparse.Namespace) -> int:
 
 
 def _cancel(home: Any, args: argparse.Namespace) -> int:
-    found = _run_of(home, args.run)
+    found = _run_of(home, args.number)
     if found["status"] == "completed":
-        return _print(args, {"cancelled": False}, f"#{args.run} has ended already: {found['conclusion']}")
-    (home.places.runs / str(args.run) / "cancel").touch()
-    return _print(args, {"cancelled": True}, f"#{args.run} is told to end")
+        return _print(args, {"cancelled": False}, f"#{args.number} has ended already: {found['conclusion']}")
+    (home.places.runs / str(args.number) / "cancel").touch()
+    return _print(args, {"cancelled": True}, f"#{args.number} is told to end")
 
 
 def _pr(home: Any, args: argparse.Namespace) -> int:
