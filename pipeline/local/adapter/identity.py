@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 
 from ministack.core import iam_actions
 from ministack.core import iam_evaluator as evaluator
-from ministack.core.responses import get_account_id
+from ministack.core.responses import get_account_id, get_region
 
 # iam:PermissionsBoundary is what the request wants for these, for the others what the role has.
 _WANTED = frozenset({"iam:CreateRole", "iam:PutRolePermissionsBoundary"})
@@ -56,6 +56,8 @@ def install() -> None:
         arn: str = resource(service, method, path, headers, body, params, *more)
         if service == "cloudformation" and arn == "*":
             return _stack_of(_one(_form(body, params), "ChangeSetName")) or arn
+        if service == "ecr" and arn == "*":
+            return _repository(body) or arn
         return arn
 
     def refined_context(service: str, iam_action: str, body: bytes, params: dict) -> dict:
@@ -118,6 +120,19 @@ def _stack_of(change_set: str) -> str | None:
 
     found = cloudformation._change_sets.get(change_set) if change_set else None
     return str(found["StackId"]) if found else None
+
+
+def _repository(body: bytes) -> str | None:
+    """ARN of the repository that DescribeRepositories asks for; of several, all below their folder."""
+    try:
+        names = [str(name) for name in json.loads(body or b"{}").get("repositoryNames") or []]
+    except (ValueError, UnicodeDecodeError, AttributeError):
+        return None
+    if not names:
+        return None
+    folders = {name.rpartition("/")[0] for name in names}
+    one = names[0] if len(names) == 1 else f"{folders.pop()}/*" if len(folders) == 1 else "*"
+    return f"arn:aws:ecr:{get_region()}:{get_account_id()}:repository/{one}"
 
 
 def _form(body: bytes, params: dict) -> dict[str, Any]:
