@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipeline.check.rule import REGISTERED, Rule
 from pipeline.check.rules import (  # importing registers
+    boundary,
     definition,
     dockerfile,
     fields,
@@ -23,6 +24,7 @@ _MODULES = (
     resilience,
     template,
     permissions,
+    boundary,
     secrets,
     jobs,
     gate,

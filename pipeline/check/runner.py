@@ -57,8 +57,21 @@ def check(settings: Settings) -> Result:
         settings=settings.pipeline.model_dump(mode="json"),
         files=_files(settings),
         lambdas=lambdas,
+        boundary=_boundary(settings),
     )
     return _remembered(subject, settings, settings.pipeline.check.ignore)
+
+
+def _boundary(settings: Settings) -> list[dict[str, Any]]:
+    """Statements of the policy that limits the pipeline's roles (account.yaml)."""
+    from pipeline.render import account
+
+    name = f"{settings.project.name}-{settings.environment_name}-boundary"
+    for resource in account(settings)["Resources"].values():
+        if resource["Properties"].get("ManagedPolicyName") == name:
+            found: list[dict[str, Any]] = resource["Properties"]["PolicyDocument"]["Statement"]
+            return found
+    return []
 
 
 def check_account(settings: Settings) -> Result:

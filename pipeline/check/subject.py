@@ -14,7 +14,8 @@ class Subject:
     """One pipeline in one environment.
 
     `files` are texts that are deployed or committed with it, by path from the root; `lambdas` maps the S3
-    key of a package to the folder of its source.
+    key of a package to the folder of its source; `boundary` are the statements of the policy that limits the
+    roles.
     """
 
     name: str = "example"
@@ -27,6 +28,7 @@ class Subject:
     settings: dict[str, Any] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     lambdas: dict[str, str] = field(default_factory=dict)
+    boundary: list[dict[str, Any]] = field(default_factory=list)
 
     @cached_property
     def resolver(self) -> Resolver:
