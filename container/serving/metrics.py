@@ -4,8 +4,9 @@
     metric("confidence", max(probabilities))
 
 A worker writes at most one line for each name every half second, whatever the load: `{"event": "metric",
-"name": ..., "value": <mean>, "count": ..., "minimum": ..., "maximum": ..., "deployment": ...}`. The deployment
-is the environment's SERVING_DEPLOYMENT, by which two fleets are told apart while one takes over from the other.
+"name": ..., "value": <mean>, "count": ..., "minimum": ..., "maximum": ..., "deployment": ...}`. The
+deployment is the environment's SERVING_DEPLOYMENT, by which two fleets are told apart while one takes over
+from the other.
 """
 
 from __future__ import annotations
