@@ -17,6 +17,7 @@ import sys
 from collections.abc import Sequence
 
 from pipeline import __version__
+from pipeline.cli import _target
 from pipeline.errors import ErrorGroup, PipelineError
 
 VERBS = (
@@ -92,7 +93,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     debug = args.debug or os.environ.get("PIPELINE_DEBUG") == "1"
     try:
-        return int(args.run(args) or 0)
+        with _target.repository_of_the_local_remote(args):
+            return int(args.run(args) or 0)
     except PipelineError as error:
         if debug:
             raise

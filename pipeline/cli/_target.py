@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 TARGETS = ("local", "aws")
 LOCAL_ROOT = "PIPELINE_LOCAL_ROOT"
+REPOSITORY = "PIPELINE_GITHUB_REPOSITORY"
 
 
 def add_target_options(parser: argparse.ArgumentParser) -> None:
@@ -82,3 +85,36 @@ def target_name(args: argparse.Namespace) -> str:
     if name not in TARGETS:
         raise SettingsError(f"unknown target {name!r}", where="PIPELINE_TARGET", hint="use local or aws")
     return str(name)
+
+
+@contextmanager
+def repository_of_the_local_remote(args: argparse.Namespace) -> Iterator[None]:
+    """On the local target the repository has the name of its local remote, if nothing says more.
+
+    The accounts there have roles for workflows of that name. A plan by hand that did not know it would take
+    those roles away, and drift would report them.
+    """
+    name = ""
+    if hasattr(args, "target") and not os.environ.get(REPOSITORY) and target_name(args) == "local":
+        name = _local_remote()
+    if not name:
+        yield
+        return
+    os.environ[REPOSITORY] = name
+    try:
+        yield
+    finally:
+        os.environ.pop(REPOSITORY, None)
+
+
+def _local_remote() -> str:
+    """owner/name that the local remote of this repository has; empty where there is none."""
+    from pipeline import settings
+    from pipeline.local.forge.places import Places, read
+
+    try:
+        root = settings.find_root()
+    except SettingsError:
+        return ""  # the verb says so itself, if it needs one
+    made = read(Places.of(local_root(root)).settings)
+    return str(made["repository"]) if made else ""
