@@ -21,6 +21,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pipeline import caches
+from pipeline.local.runner import environment as environment_of
 
 ROOT = Path(__file__).resolve().parent.parent
 PIPELINE = [sys.executable, "-m", "pipeline"]
@@ -159,8 +160,8 @@ def bare_training(root: Path) -> float:
                 root / "pipeline/definitions/iris/sample" / channel, base / "input" / "data" / channel
             )
         (base / "model").mkdir()
-        environments = sorted(caches.folder("environments").glob("*/bin/python"))
-        python = environments[0]
+        image = root / "container" / "iris"
+        python = caches.folder("environments") / environment_of.key(image) / "bin" / "python"
         environment = {"SAGEMAKER_BASE_DIR": str(base), "PATH": "/usr/bin:/bin", "SM_NUM_CPUS": "2"}
         return seconds(
             lambda: subprocess.run(
