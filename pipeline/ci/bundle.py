@@ -68,7 +68,7 @@ def artifact_name(pipeline: str, environment: str) -> str:
 
 
 def write(folder: Path, bundle: Bundle) -> None:
-    """Write the three files; the digests are made here."""
+    """Write the files and their digests; a plan that is no part of the bundle does not stay."""
     folder.mkdir(parents=True, exist_ok=True)
     files = {REPORT: bundle.report.encode()}
     if bundle.plan:
@@ -79,6 +79,9 @@ def write(folder: Path, bundle: Bundle) -> None:
     files[BUNDLE] = json.dumps(body, indent=2, sort_keys=True).encode() + b"\n"
     for name, content in files.items():
         (folder / name).write_bytes(content)
+    # The folder is what travels: an offline plan left in it would break the seal.
+    for name in LIMITS.keys() - files.keys():
+        (folder / name).unlink(missing_ok=True)
 
 
 def unpack(archive: bytes, where: str) -> Bundle:

@@ -71,6 +71,8 @@ _KEPT_VARIABLES = (
     "LANG",
     "LD_LIBRARY_PATH",
     "PIPELINE_BASE_IMAGE",
+    # Both sides are of one repository: the roles of its workflows are no change.
+    "PIPELINE_GITHUB_REPOSITORY",
     "TMPDIR",
 )
 

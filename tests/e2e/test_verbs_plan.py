@@ -81,6 +81,9 @@ def test_offline_needs_no_target_and_no_credentials_and_has_the_same_digest_anyw
 ) -> None:
     same = json.loads(cli("plan", "iris", "--offline", "--json", "--detailed-exitcode").stdout)
     assert not same["changes"]
+    # A fork's job on the local remote: the name is of the repository, not of one commit of it.
+    named = Cli(cli.root, {"PIPELINE_GITHUB_REPOSITORY": "local/ml"})
+    assert not json.loads(named("plan", "iris", "--offline", "--json").stdout)["changes"]
     leaves(cli, 6)
     done = cli("plan", "iris", "--offline", "--base", "main", "--detailed-exitcode", code=10)
     assert "offline, against main (" in done.stdout

@@ -59,6 +59,10 @@ def test_a_failed_and_an_offline_plan_have_no_digest(tmp_path: Path) -> None:
     assert set(failed) == {"report.md", "bundle.json"}
     assert bundle.unpack(packed(failed), "here").failed
     assert bundle.unpack(packed(files(tmp_path / "b", digest="", offline=True)), "here").offline
+    # `pipeline plan --out` wrote its file into that folder; what is uploaded is the folder.
+    unsealed = files(tmp_path / "b", digest="", offline=True, plan=b"")
+    assert set(unsealed) == {"report.md", "bundle.json"}
+    assert bundle.unpack(packed(unsealed), "here").offline
     with pytest.raises(ApplyError, match="value that none"):
         bundle.unpack(packed(files(tmp_path / "c", digest="")), "here")
 
