@@ -53,23 +53,31 @@ def environment(folder: Path) -> Path:
     with (venv.parent / f"{venv.name}.lock").open("w") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)
         if not _is(venv, wanted):
+            # Python makes no environment behind a link; the bootstrap fills the one that it finds.
+            _run([sys.executable, "-m", "venv", "--clear", str(venv)], folder)
             link = folder / ".venv"
             link.symlink_to(venv)
-            done = subprocess.run(
-                ["scripts/bootstrap"],
-                cwd=folder,
-                env=git.environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                check=False,
-            )
-            link.unlink()
-            if done.returncode:
-                tail = "\n".join(done.stdout.strip().splitlines()[-8:])
-                raise SettingsError(f"scripts/bootstrap ended with {done.returncode}: {tail}")
+            try:
+                _run(["scripts/bootstrap"], folder)
+            finally:
+                link.unlink()
     return venv
+
+
+def _run(command: list[str], folder: Path) -> None:
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=git.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        tail = "\n".join(done.stdout.strip().splitlines()[-8:])
+        raise SettingsError(f"{' '.join(command)} ended with {done.returncode}: {tail}")
 
 
 def _is(venv: Path, wanted: str) -> bool:

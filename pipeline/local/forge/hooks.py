@@ -93,7 +93,8 @@ def post_receive(home: Home) -> int:
             numbers.append(deliver(home.places, event))
     for number in numbers:
         if DETACH in options(os.environ):
-            print(f"accepted; see it with: pipeline local remote log {number}", flush=True)
+            # Its runs get their numbers later, one for each workflow.
+            print("accepted; see it with: pipeline local remote runs", flush=True)
         else:
             follow(home.places, number)
     return 0

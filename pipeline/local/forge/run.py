@@ -139,6 +139,7 @@ class Run:
             self.conclusion = "cancelled"
         except (PipelineError, OSError) as error:
             self._say(f"FAILED: {error}")
+            self._log(f"FAILED: {error}")
             self.conclusion = "failure"
         self.status = "completed"
         self.record()
