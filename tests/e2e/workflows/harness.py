@@ -237,6 +237,8 @@ class World:
             *("--action-cache-path", str(self.scratch / "actions")),
             *("--defaultbranch", "main"),
             "--no-cache-server",
+            # The environment, which is a link here, goes along.
+            "--use-gitignore=false",
             "--action-offline-mode",
             "--json",
             *(f"--env={key}={value}" for key, value in said.items()),

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import boto3
 import pytest
 
 from tests.e2e.workflows.harness import Result, World, worlds
@@ -34,9 +35,23 @@ def pushed(world: World, before: str = "0" * 40) -> Result:
     )
 
 
-def version(world: World, environment: str) -> str:
-    """The model package that the endpoint serves."""
-    return str(json.loads(world.cli("status", "iris", "-e", environment, "--json").stdout)["endpoint"])
+def client(world: World, service: str) -> Any:
+    """A plain boto3 client of staging."""
+    variables = json.loads(world.cli("local", "env", "-e", "staging", "--json").stdout)
+    return boto3.client(
+        service,
+        endpoint_url=variables["AWS_ENDPOINT_URL"],
+        region_name=variables["AWS_REGION"],
+        aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
+    )
+
+
+def leaves_deployed(world: World) -> str:
+    """The hyperparameter of the state machine in staging."""
+    arn = "arn:aws:states:eu-west-1:222222222222:stateMachine:iris-staging"
+    text = client(world, "stepfunctions").describe_state_machine(stateMachineArn=arn)["definition"]
+    return str(json.loads(text)["States"]["Train"]["Parameters"]["HyperParameters"]["max_leaf_nodes"])
 
 
 def leaves(world: World, number: int) -> str:
@@ -94,36 +109,35 @@ def test_a_pull_request_is_planned_under_the_read_only_role_and_commented(world:
     assert "accuracy" in comment["body"]
 
 
-def test_the_merge_applies_the_plan_that_was_reviewed(world: World) -> None:
+def test_main_that_moved_since_the_plan_is_refused_with_the_difference(world: World) -> None:
     before = world.git("rev-parse", "main")
     world.git("checkout", "-q", "main")
+    # Something reached main that the plan never saw.
+    world.edit(SETTINGS, lambda text: f"keep_endpoint_configs = 3\n{text}")
+    world.commit("Keep one more")
+    world.git("merge", "-q", "--squash", "topic")
+    world.commit("Seven leaves (#12)")
+    merged(world, 12)
+    result = pushed(world, before)
+    result.ended(affected="success", apply="failure", provenance="skipped", result="failure")
+    assert "the plan is not what would happen now" in result.log
+    assert "the working tree moved:" in result.log
+    assert leaves_deployed(world) != "7"
+    world.git("reset", "-q", "--hard", before)
+
+
+def test_the_merge_applies_the_plan_that_was_reviewed(world: World) -> None:
+    before = world.git("rev-parse", "main")
     world.git("merge", "-q", "--squash", "topic")
     world.commit("Seven leaves (#12)")
     merged(world, 12)
     result = pushed(world, before)
     result.ended(affected="success", apply="success", provenance="success", result="success")
+    assert leaves_deployed(world) == "7"
     assert "the plan of pull request #12" in result.log
     plan = json.loads((result.artifacts / "applied-staging/iris.plan.json").read_text())
     shown = world.api.store.comments(12)[0]["body"]
     assert plan["digest"][:16] in shown
-
-
-def test_main_that_moved_since_the_plan_is_refused_with_the_difference(world: World) -> None:
-    base = world.git("rev-parse", "main")
-    world.git("checkout", "-q", "-b", "late")
-    leaves(world, 9)
-    proposed(world, 14, base)
-    world.git("checkout", "-q", "main")
-    # Meanwhile something else reached main that the plan never saw.
-    world.edit(SETTINGS, lambda text: f"keep_endpoint_configs = 3\n{text}")
-    moved = world.commit("Keep one more")
-    world.git("merge", "-q", "--squash", "late")
-    world.commit("Nine leaves (#14)")
-    merged(world, 14)
-    result = pushed(world, moved)
-    result.ended(affected="success", apply="failure", result="failure")
-    assert "does not match" in result.log or "moved" in result.log
-    world.git("reset", "-q", "--hard", base)
 
 
 def test_a_tag_promotes_what_was_tested_with_the_reviewers_approval(world: World) -> None:
@@ -146,20 +160,14 @@ def test_a_tag_promotes_what_was_tested_with_the_reviewers_approval(world: World
     world.cli("invoke", "iris", "-e", "production")
 
 
-def dispatched(world: World, workflow: str, environment: str, **inputs: str) -> Result:
-    return world.run(
-        workflow,
-        "workflow_dispatch",
-        environment=environment,
-        change=lambda p: p["inputs"].update(inputs),
-    )
-
-
 def test_rollback_by_hand(world: World, tmp_path_factory: pytest.TempPathFactory) -> None:
     owned = tmp_path_factory.mktemp("owned") / "owned"
     reason = f"wrong for large flowers; $(touch {owned}) `touch {owned}` \"'"
-    result = dispatched(
-        world, "rollback.yml", "staging", pipeline="iris", environment="staging", reason=reason
+    result = world.run(
+        "rollback.yml",
+        "workflow_dispatch",
+        environment="staging",
+        change=lambda p: p["inputs"].update(reason=reason),
     )
     result.ended(rollback="success")
     # What somebody typed reached the command as text, and no shell.
@@ -167,16 +175,7 @@ def test_rollback_by_hand(world: World, tmp_path_factory: pytest.TempPathFactory
 
 
 def test_the_schedule_finds_nothing_new_and_what_was_changed_by_hand(world: World) -> None:
-    variables = json.loads(world.cli("local", "env", "-e", "staging", "--json").stdout)
-    import boto3
-
-    sagemaker = boto3.client(
-        "sagemaker",
-        endpoint_url=variables["AWS_ENDPOINT_URL"],
-        region_name=variables["AWS_REGION"],
-        aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
-    )
+    sagemaker = client(world, "sagemaker")
     serving = sagemaker.describe_endpoint(EndpointName="iris-staging")["EndpointConfigName"]
     made = sagemaker.describe_endpoint_config(EndpointConfigName=serving)
     sagemaker.create_endpoint_config(
