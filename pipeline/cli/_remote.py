@@ -271,14 +271,19 @@ def _close(home: Any, args: argparse.Namespace, pull: dict[str, Any]) -> int:
 
 def _dispatch(home: Any, args: argparse.Namespace) -> int:
     from pipeline.errors import SettingsError
-    from pipeline.local.forge import events
+    from pipeline.local.forge import events, triggers
 
     bad = [field for field in args.field if "=" not in field]
     if bad:
         raise SettingsError(f"{bad[0]!r} is not NAME=VALUE")
     inputs = dict(field.split("=", 1) for field in args.field)
     ref = f"refs/heads/{args.ref or home.repository.default_branch}"
-    return _by_hand(home, args, lambda path: events.dispatch(home.repository, path, inputs, ref), ref)
+
+    def event(path: str) -> Any:
+        triggers.check_inputs(triggers.workflows(home.repository.path, ref)[path], inputs)
+        return events.dispatch(home.repository, path, inputs, ref)
+
+    return _by_hand(home, args, event, ref)
 
 
 def _schedule(home: Any, args: argparse.Namespace) -> int:

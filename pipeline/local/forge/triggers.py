@@ -59,6 +59,29 @@ def triggers(workflow: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {}
 
 
+def check_inputs(workflow: Mapping[str, Any], given: Mapping[str, str]) -> None:
+    """What GitHub answers with 422 to somebody who starts a workflow by hand.
+
+    Raises:
+        SettingsError: an input that it has not, or a required one that is missing.
+    """
+    inputs = triggers(workflow).get("workflow_dispatch", {}).get("inputs") or {}
+    known = f"its inputs: {', '.join(inputs) or 'none'}"
+    strange = [name for name in given if name not in inputs]
+    if strange:
+        raise SettingsError(f"the workflow has no input {strange[0]!r}", hint=known)
+    missing = [
+        name
+        for name, about in inputs.items()
+        if isinstance(about, dict)
+        and about.get("required") is True
+        and "default" not in about
+        and not given.get(name)
+    ]
+    if missing:
+        raise SettingsError(f"required: {', '.join(missing)}", hint=f"-f {missing[0]}=VALUE; {known}")
+
+
 def _filters(value: Any) -> dict[str, Any]:
     if isinstance(value, list):  # of a schedule
         return {"cron": [entry.get("cron") for entry in value if isinstance(entry, dict)]}

@@ -10,7 +10,7 @@ from pipeline.errors import SettingsError
 from pipeline.local.forge import workflow
 from pipeline.local.forge.events import Event
 from pipeline.local.forge.expressions import evaluate, text
-from pipeline.local.forge.triggers import matches, parse, starts
+from pipeline.local.forge.triggers import check_inputs, matches, parse, starts
 
 SHA = "a" * 40
 
@@ -150,3 +150,15 @@ def test_what_act_ignores_becomes_steps() -> None:
     assert job["name"] == "a (${{ join(matrix.*, ', ') }})" and end["if"] == "always()"
     assert workflow.group(made["jobs"]["a"]["concurrency"]) == ("deploy-${{ matrix.x }}", "false", True)
     assert "steps" in made["jobs"]["a"] and len(made["jobs"]["a"]["steps"]) == 1, "the original stays"
+
+
+def test_who_starts_a_workflow_by_hand_gives_the_inputs_that_it_has() -> None:
+    by_hand = flow(
+        "{workflow_dispatch: {inputs: {why: {required: true}, to: {}, n: {required: true, default: 1}}}}"
+    )
+    check_inputs(by_hand, {"why": "x"})
+    check_inputs(flow("{workflow_dispatch: {}}"), {})
+    with pytest.raises(SettingsError, match="required: why"):
+        check_inputs(by_hand, {"to": "3", "why": ""})
+    with pytest.raises(SettingsError, match="no input 'who'"):
+        check_inputs(by_hand, {"why": "x", "who": "me"})
