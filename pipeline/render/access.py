@@ -217,10 +217,16 @@ class Place:
         }
 
     def _deploy_triggers(self, github: GitHub) -> Any:
-        """What starts the build that deploys: a release where models are promoted to, else a merge."""
+        """What starts the build that deploys: a release where models are promoted to, else a merge.
+
+        A merge goes to where promotions begin; where there are none, to the default environment, as
+        pipeline/ci/stages.py has it.
+        """
+        promotions = any(env.promote_from for env in self.account.everywhere.values())
+        first = self.promoting if promotions else self.name == self.account.project.default_environment
         if self.environment.promote_from:
             ref = "^refs/tags/v"
-        elif self.promoting or self.name == self.account.project.default_environment:
+        elif first:
             ref = f"^refs/heads/{re.escape(github.default_branch)}$"
         else:
             return DROP

@@ -221,6 +221,8 @@ def test_codebuild_deploys_what_is_merged_or_released_and_plans_pull_requests(re
     assert plan["ServiceRole"] == {"Fn::GetAtt": ["StagingPlanRole", "Arn"]}, "a pull request only plans"
     assert plan["Triggers"]["PullRequestBuildPolicy"]["RequiresCommentApproval"] == "FORK_PULL_REQUESTS"
     assert {"Type": "ACTOR_ACCOUNT_ID", "Pattern": "^(5|6)$"} in plan["Triggers"]["FilterGroups"][0]
+    aside = rendered("dev", github="codebuild = true")["DevDeployProject"]["Properties"]
+    assert "Triggers" not in aside, "a merge goes to where promotions begin, and nowhere else"
     release = rendered("production", github="codebuild = true")["ProductionDeployProject"]["Properties"]
     assert release["Triggers"]["FilterGroups"][0][1] == {"Type": "HEAD_REF", "Pattern": "^refs/tags/v"}
     assert "Auth" not in release["Source"]
