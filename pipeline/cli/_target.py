@@ -33,6 +33,11 @@ def add_target_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def same_environment(args: argparse.Namespace) -> str:
+    """` -e ENV` for a command that is to be next, where one was given to this one; else nothing."""
+    return f" -e {args.environment}" if args.environment else ""
+
+
 def resolve(args: argparse.Namespace) -> tuple[Settings, Clients]:
     """Settings of `args.name` and clients of the target, started and checked."""
     from pipeline import settings as _settings

@@ -65,5 +65,5 @@ def run(args: argparse.Namespace) -> int:
         print(_output.paint(f"Applied {settings.stack_name}.", "green"))
         for key, value in sorted(result.outputs.items()):
             print(f"  {key} = {value}")
-        _output.say(f"next: pipeline run {args.name} --follow")
+        _output.say(f"next: pipeline run {args.name}{_target.same_environment(args)} --follow")
     return 0

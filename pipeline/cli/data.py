@@ -72,5 +72,5 @@ def run(args: argparse.Namespace) -> int:
     print(_output.table([(o.channel, o.date, _output.size(o.bytes), o.uri) for o in objects]))
     if args.action == "put":
         after = data.run_date(objects[0].date)
-        _output.say(f"next: pipeline run {args.name} --date {after} --follow")
+        _output.say(f"next: pipeline run {args.name}{_target.same_environment(args)} --date {after} --follow")
     return 0

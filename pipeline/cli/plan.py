@@ -123,11 +123,12 @@ def _file(name: str, text: str) -> None:
 
 
 def _next(args: argparse.Namespace, plan: Plan) -> None:
-    from pipeline.cli import _output
+    from pipeline.cli import _output, _target
 
+    apply = f"pipeline apply {args.name}{_target.same_environment(args)}"
     for name in filter(None, (args.markdown, args.svg)):
         _output.say(f"written to {name}")
     if args.out:
-        _output.say(f"written to {args.out}; next: pipeline apply {args.name} --plan {args.out}")
+        _output.say(f"written to {args.out}; next: {apply} --plan {args.out}")
     elif plan.changes and not args.offline:
-        _output.say(f"next: pipeline apply {args.name}")
+        _output.say(f"next: {apply}")
