@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.plan.model import Plan
+    from pipeline.settings.model import Settings
 
 HELP = "what runs and is not what the repository says: stack, hand-made changes, endpoint"
 EPILOG = """\
@@ -12,7 +17,8 @@ examples:
   pipeline drift iris --markdown drift.md     a table for an issue
 
 Looks at three things and changes none: what `apply` would change, what CloudFormation's own drift detection
-finds changed by hand, and whether the endpoint runs what the last run deployed and tested."""
+finds changed by hand, and whether the endpoint runs what the last run deployed and tested. An environment
+that takes releases is compared with what was released to it, not with main."""
 
 DRIFTED = 10
 
@@ -34,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     from pipeline.lineage import drift
 
     settings, clients = _target.resolve(args)
-    found = drift.find(settings, clients)
+    found = drift.find(settings, clients, lambda commit: _plan_of(args, settings, commit))
     if args.markdown:
         Path(args.markdown).write_text(drift.markdown(found) or "No drift.\n", encoding="utf-8")
     if args.json:
@@ -45,3 +51,42 @@ def run(args: argparse.Namespace) -> int:
         said = f"{len(found)} differences" if found else "no drift"
         print(f"{settings.stack_name}: {said}")
     return DRIFTED if found and args.detailed_exitcode else 0
+
+
+def _plan_of(args: argparse.Namespace, settings: Settings, commit: str) -> Plan:
+    """The plan of a commit's content, made by that commit's own code.
+
+    Raises:
+        ApplyError: the commit cannot be planned, or is not in this clone.
+    """
+    import os
+    import subprocess
+    import sys
+    import tempfile
+    from pathlib import Path
+
+    from pipeline.cli import _target
+    from pipeline.errors import ApplyError
+    from pipeline.plan import load
+    from pipeline.promote import content
+
+    root = Path(settings.root)
+    with content.checked_out(root, commit) as copy, tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "plan.json"
+        command = ["plan", settings.name, "-e", settings.environment_name, "--out", str(file)]
+        done = subprocess.run(
+            [sys.executable, "-m", "pipeline", *command, "--target", _target.target_name(args)],
+            cwd=copy,
+            env={**os.environ, _target.LOCAL_ROOT: str(_target.local_root(root))},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise ApplyError(
+                f"what was released, {commit[:12]}, cannot be planned: {done.stderr.strip()[-600:]}",
+                where=settings.stack_name,
+                hint="git fetch --tags, then try again",
+            )
+        return load(file)

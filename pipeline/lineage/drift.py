@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,6 +19,7 @@ from pipeline.promote import history
 
 if TYPE_CHECKING:
     from pipeline.aws import Clients
+    from pipeline.plan.model import Plan
     from pipeline.settings.model import Settings
 
 # A detection takes AWS about a second a resource.
@@ -50,15 +52,19 @@ class Drift:
         return asdict(self)
 
 
-def find(settings: Settings, clients: Clients) -> list[Drift]:
+def find(settings: Settings, clients: Clients, released: Callable[[str], Plan] | None = None) -> list[Drift]:
     """Every difference, of the pipeline and of the account stack that it stands on.
+
+    Args:
+        released: the plan of a commit's content. An environment that takes releases is held to what was
+            released to it last: main goes on meanwhile, and that is no drift.
 
     Raises:
         ApplyError: AWS could not look at a stack.
         TargetError: AWS refuses to answer.
     """
     with told(clients.target.name):
-        found = [*_repository(settings, clients)]
+        found = [*_repository(settings, _wanted(settings, clients, released))]
         for name in (account_stack_name(settings), settings.stack_name):
             stack = stacks.describe(clients, name)
             if stack is not None and stack.exists and not stack.in_progress:
@@ -66,9 +72,18 @@ def find(settings: Settings, clients: Clients) -> list[Drift]:
         return [*found, *_endpoint(settings, clients)]
 
 
-def _repository(settings: Settings, clients: Clients) -> Iterator[Drift]:
-    """The plan: what `apply` would change now."""
-    plan = compute(settings, clients)
+def _wanted(settings: Settings, clients: Clients, released: Callable[[str], Plan] | None) -> Plan:
+    """What would be applied: of the working tree, or of the commit that was released here last."""
+    if released is not None and settings.environment.promote_from:
+        stack = stacks.describe(clients, settings.stack_name)
+        commit = (stack.parameters if stack else {}).get("GitSha", "")
+        if re.fullmatch(r"[0-9a-f]{40}", commit):
+            return released(commit)
+    return compute(settings, clients)
+
+
+def _repository(settings: Settings, plan: Plan) -> Iterator[Drift]:
+    """What `apply` would change now."""
     for stack in plan.stacks:
         verb = "account up" if stack.kind == "account" else f"apply {settings.name}"
         fix = f"pipeline {verb} -e {settings.environment_name}"

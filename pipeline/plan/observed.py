@@ -106,6 +106,9 @@ def forecast(plan: Plan, settings: Settings, clients: Clients, now: datetime) ->
     check = functions.load(Path(settings.root), "check_data", environment, clients)
     arn = names.state_machine_arn.replace(":stateMachine:", ":execution:") + ":plan"
     answer = check.handler({"input": {}, "start_time": now.isoformat(), "execution_arn": arn}, None)
+    if plan.pipeline_stack.operation in ("create", "recreate"):
+        # No registry to look into yet: all of it is made.
+        return Forecast(checked=answer["run"])
     payload = skips.finding(asl)
     environment = _environment(template, names.function("find_reusable"))
     if not answer["run"]["new"] or not plan.image.digest or payload is None or environment is None:

@@ -156,7 +156,7 @@ def _job(name: str, result: str | None, said: Forecast) -> StepForecast:
         return StepForecast(name, "depends", "decided while the run goes")
     if said.reuse is None:
         return StepForecast(
-            name, "unknown" if said.why_not else "run", said.why_not or "nothing is reused here"
+            name, "unknown" if said.why_not else "run", said.why_not or "nothing was made before"
         )
     found = said.reuse.get(result) or {}
     return StepForecast(name, "skip" if found.get("reuse") else "run", str(found.get("why", "")))

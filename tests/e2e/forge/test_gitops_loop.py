@@ -209,6 +209,9 @@ def test_6_a_revert_brings_the_earlier_model_back_without_training(loop: Loop) -
     loop.run("merge")
     assert loop.served("staging", STAGING)["ModelPackageVersion"] == 1
     assert loop.training_jobs() == 2
+    # Production still has what was released to it: that main went on is no drift.
+    drift = loop.cli("drift", "iris", "-e", "production", "--json", "--detailed-exitcode")
+    assert json.loads(drift.stdout)["drift"] == []
     # A machine with nothing else to do takes about a fifth of it; this only bounds what went wrong.
     assert time.monotonic() - began < 90
 
