@@ -94,8 +94,8 @@ def measure(root: Path) -> None:
     run(root, "git", "checkout", "-qb", "faster")
     edit(root, "learning_rate = 0.1", "learning_rate = 0.2", "Learn faster")
     found = push(root, "HEAD:refs/for/main", until={"plan": lambda line: "Digest" in line})
-    report("pull request to the plan, with its run on sample data", found["plan"])
-    report("pull request to its comment and the required check", found["end"])
+    report("pull request to its first plan (production)", found["plan"])
+    report("pull request to run on sample data, comment and required check", found["end"])
 
     began = time.monotonic()
     pipeline(root, "local", "remote", "pr", "merge", "1")
