@@ -39,7 +39,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class ByModule(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "engine" if nodeid.startswith("tests/e2e/containers/") else nodeid.split("::", 1)[0]
+            module = nodeid.split("::", 1)[0]
+            # Engines mount and unmount all the time, and one test looks at all mounts.
+            engine = module.startswith("tests/e2e/containers/") or module.endswith("test_runner_programs.py")
+            return "engine" if engine else module
 
     return ByModule(config, log)
 
