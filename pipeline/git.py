@@ -34,40 +34,44 @@ def remote(root: Path) -> str:
     return _git(root, "remote", "get-url", "origin")
 
 
-def ask(root: Path, *arguments: str, timeout: float = 60) -> tuple[int, str, str]:
+def environment() -> dict[str, str]:
+    """This process's variables without what leads git to another repository than the one it is asked of."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k in _KEPT}
+
+
+def ask(root: Path, *arguments: str, timeout: float = 60, exact: bool = False) -> tuple[int, str, str]:
     """Git's exit code, output and errors, stripped; where the answer matters, also when it is no.
+
+    Args:
+        exact: the output as it is, unstripped; bytes that are no UTF-8 as surrogates.
 
     Raises:
         SettingsError: there is no git, or it does not answer.
     """
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k in _KEPT}
     try:
         done = subprocess.run(
             ["git", "-C", str(root), *arguments],
             capture_output=True,
             text=True,
-            errors="replace",
+            errors="surrogateescape" if exact else "replace",
             check=False,
             timeout=timeout,
             stdin=subprocess.DEVNULL,
-            env={**environment, "LC_ALL": "C"},
+            env={**environment(), "LC_ALL": "C"},
         )
     except FileNotFoundError as error:
         raise SettingsError("git is not installed", hint="install git") from error
     except subprocess.TimeoutExpired as error:
-        raise SettingsError(f"git {arguments[0]} did not answer within {timeout:.0f} s") from error
-    return done.returncode, done.stdout.strip(), done.stderr.strip()
+        raise SettingsError(
+            f"git {arguments[0]} did not answer within {timeout:.0f} s", where=str(root)
+        ) from error
+    return done.returncode, done.stdout if exact else done.stdout.strip(), done.stderr.strip()
 
 
 def _git(root: Path, *arguments: str) -> str:
+    """The answer where it may as well be missing: no git, no repository."""
     try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=TIMEOUT_SECONDS,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        code, out, _ = ask(root, *arguments, timeout=TIMEOUT_SECONDS)
+    except SettingsError:
         return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    return out if code == 0 else ""

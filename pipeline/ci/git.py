@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 from pipeline.errors import SettingsError
-
-TIMEOUT_SECONDS = 60
+from pipeline.git import ask
 
 
 def exists(root: Path, sha: str) -> bool:
@@ -43,33 +41,12 @@ def commits(root: Path, base: str, head: str, limit: int = 250) -> tuple[str, ..
 
 
 def _try(root: Path, *arguments: str) -> str | None:
-    done = _call(root, *arguments)
-    return done.stdout if done.returncode == 0 else None
+    code, out, _ = ask(root, *arguments, exact=True)
+    return out if code == 0 else None
 
 
 def _run(root: Path, *arguments: str) -> str:
-    done = _call(root, *arguments)
-    if done.returncode:
-        raise SettingsError(
-            f"git {arguments[0]} failed: {done.stderr.strip() or f'exit code {done.returncode}'}",
-            where=str(root),
-        )
-    return done.stdout
-
-
-def _call(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(
-            ["git", "-C", str(root), *arguments],
-            capture_output=True,
-            text=True,
-            errors="surrogateescape",
-            check=False,
-            timeout=TIMEOUT_SECONDS,
-        )
-    except FileNotFoundError as error:
-        raise SettingsError("git is not installed", hint="apt-get install git") from error
-    except subprocess.TimeoutExpired as error:
-        raise SettingsError(
-            f"git {arguments[0]} took more than {TIMEOUT_SECONDS} s", where=str(root)
-        ) from error
+    code, out, why = ask(root, *arguments, exact=True)
+    if code:
+        raise SettingsError(f"git {arguments[0]} failed: {why or f'exit code {code}'}", where=str(root))
+    return out

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pipeline import caches
 from pipeline.errors import SettingsError
+from pipeline.git import environment as git_environment
 from pipeline.local.forge import git
 from pipeline.local.forge.events import Repository
 
@@ -68,7 +69,7 @@ def _run(command: list[str], folder: Path) -> None:
     done = subprocess.run(
         command,
         cwd=folder,
-        env=git.environment(),
+        env=git_environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pipeline.errors import PipelineError
+from pipeline.git import environment as git_environment
 from pipeline.local.forge import events, git, pulls
 from pipeline.local.forge.events import Event
 from pipeline.local.forge.home import Home
@@ -44,7 +45,7 @@ def deliver(places: Places, event: Event) -> int:
         subprocess.Popen(
             [sys.executable, "-m", "pipeline.local.forge.runner", str(places.root), str(number)],
             cwd=places.root,
-            env={**git.environment(), "PYTHONPATH": str(code)},
+            env={**git_environment(), "PYTHONPATH": str(code)},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
