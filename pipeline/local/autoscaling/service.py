@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import json
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +17,6 @@ from pipeline.local.autoscaling.targets import ObjectNotFoundException
 from pipeline.local.sagemaker import access, service, validation
 from pipeline.local.sagemaker.errors import (
     CONTENT_TYPE,
-    InternalFailure,
     NotSupported,
     SageMakerError,
     UnknownOperation,
@@ -199,17 +197,12 @@ async def handle_request(
 
 
 def _answer(target: str, headers: dict[str, str], body: bytes, query_params: dict[str, Any]) -> Response:
-    name = target.removeprefix(TARGET_PREFIX)
-    try:
+    def result() -> dict[str, Any]:
         raw = validation.decode(body)
         caller = service.current_caller(headers, query_params)
-        result = call(name, raw, service.current_scope(), caller)
-        return 200, {"Content-Type": CONTENT_TYPE}, json.dumps(result).encode()
-    except SageMakerError as error:
-        return error.response()
-    except Exception as error:
-        log.exception("%s failed", target)
-        return InternalFailure(f"{target}: {type(error).__name__}: {error}").response()
+        return call(target.removeprefix(TARGET_PREFIX), raw, service.current_scope(), caller)
+
+    return service.answered(target, CONTENT_TYPE, result)
 
 
 def on_start() -> None:

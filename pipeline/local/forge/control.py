@@ -9,13 +9,15 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
 from pipeline.local.forge import groups
 from pipeline.local.forge.places import read
+from pipeline.local.loopback import Loopback
 from pipeline.local.oidc import endpoint as tokens
 from pipeline.local.oidc.claims import Job
 from pipeline.local.oidc.issuer import Key
@@ -61,7 +63,7 @@ class _Taken:
     variables: dict[str, str] = field(default_factory=dict)
 
 
-class Control:
+class Control(Loopback):
     """The service of one run; a context manager."""
 
     def __init__(self, terms: Terms, key: Key) -> None:
@@ -92,22 +94,12 @@ class Control:
             def log_message(self, *_: object) -> None:
                 """Say nothing: the job's own log tells what it does."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, name="forge", daemon=True)
+        super().__init__(Handler, "forge")
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Control:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
         with self._lock:
             for taken in self._taken.values():
                 taken.held.release()

@@ -15,21 +15,21 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 import urllib.parse
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from pipeline.local.forge import github_routes
 from pipeline.local.forge.github_routing import Refused, Rights, routes
 from pipeline.local.forge.github_shapes import Shapes
 from pipeline.local.forge.github_store import Store
+from pipeline.local.loopback import Loopback
 
 LONGEST_BODY = 65_536
 LARGEST_REQUEST = 5_000_000
 
 
-class GitHubApi:
+class GitHubApi(Loopback):
     """The server; `url` is what GITHUB_API_URL has to be.
 
     Args:
@@ -43,22 +43,10 @@ class GitHubApi:
         class Bound(Request):
             api = owner
 
+        super().__init__(Bound, "github-api", port)
         self.store = store
         self.requests: list[tuple[str, str]] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Bound)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self.shapes = Shapes(store, self.url, server_url)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="github-api", daemon=True)
-
-    def __enter__(self) -> GitHubApi:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
 
 class Request(BaseHTTPRequestHandler):

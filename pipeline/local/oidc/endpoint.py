@@ -11,10 +11,10 @@ import json
 import secrets
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
 
+from pipeline.local.loopback import Loopback
 from pipeline.local.oidc.claims import Job, claims
 from pipeline.local.oidc.issuer import Key, sign
 
@@ -59,7 +59,7 @@ class Grants:
         return found[0] if found else None
 
 
-class Endpoint:
+class Endpoint(Loopback):
     """The token endpoint as a server on 127.0.0.1; a context manager."""
 
     def __init__(self, key: Key, port: int = 0) -> None:
@@ -78,12 +78,8 @@ class Endpoint:
             def log_message(self, *_: object) -> None:
                 """Say nothing: a request's line holds no news."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="id-tokens", daemon=True)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}{PATH}?api-version=2.0"
+        super().__init__(Handler, "id-tokens", port)
+        self.url += f"{PATH}?api-version=2.0"
 
     def grant(self, job: Job) -> dict[str, str]:
         """The two variables that GitHub gives a job with `id-token: write`."""
@@ -92,14 +88,3 @@ class Endpoint:
     def revoke(self, variables: dict[str, str]) -> None:
         """Take back what `grant` gave."""
         self.grants.revoke(variables[TOKEN_VARIABLE])
-
-    def __enter__(self) -> Endpoint:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()

@@ -151,14 +151,21 @@ async def handle_request(
 
 
 def _answer(target: str, headers: dict[str, str], body: bytes, query_params: dict[str, Any]) -> Response:
-    service, _, name = target.partition(".")
-    try:
+    def result() -> dict[str, Any]:
+        service, _, name = target.partition(".")
         if service != "SageMaker" or not name:
             raise UnknownOperation(f"X-Amz-Target {target!r} names no operation of SageMaker.")
         _entry(name)
         request = validation.decode(body)
-        result = call(name, request, current_scope(), current_caller(headers, query_params))
-        return 200, {"Content-Type": CONTENT_TYPE}, json.dumps(result).encode()
+        return call(name, request, current_scope(), current_caller(headers, query_params))
+
+    return answered(target, CONTENT_TYPE, result)
+
+
+def answered(target: str, content_type: str, result: Callable[[], Any]) -> Response:
+    """What `result` gives as a JSON answer; what it raises as AWS's error, a fault of ours as a 500."""
+    try:
+        return 200, {"Content-Type": content_type}, json.dumps(result()).encode()
     except SageMakerError as error:
         return error.response()
     except Exception as error:
