@@ -59,13 +59,10 @@ def _plan_of(args: argparse.Namespace, settings: Settings, commit: str) -> Plan:
     Raises:
         ApplyError: the commit cannot be planned, or is not in this clone.
     """
-    import os
-    import subprocess
-    import sys
     import tempfile
     from pathlib import Path
 
-    from pipeline.cli import _target
+    from pipeline.cli import _elsewhere
     from pipeline.errors import ApplyError
     from pipeline.plan import load
     from pipeline.promote import content
@@ -73,16 +70,8 @@ def _plan_of(args: argparse.Namespace, settings: Settings, commit: str) -> Plan:
     root = Path(settings.root)
     with content.checked_out(root, commit) as copy, tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "plan.json"
-        command = ["plan", settings.name, "-e", settings.environment_name, "--out", str(file)]
-        done = subprocess.run(
-            [sys.executable, "-m", "pipeline", *command, "--target", _target.target_name(args)],
-            cwd=copy,
-            env={**os.environ, _target.LOCAL_ROOT: str(_target.local_root(root))},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        words = ("plan", settings.name, "-e", settings.environment_name, "--out", str(file))
+        done = _elsewhere.run(copy, root, args, *words, quiet=True)
         if done.returncode:
             raise ApplyError(
                 f"what was released, {commit[:12]}, cannot be planned: {done.stderr.strip()[-600:]}",

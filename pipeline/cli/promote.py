@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -145,20 +142,12 @@ def _release(
 
 def _apply(args: argparse.Namespace, way: Way, copy: Path) -> str:
     """Apply the tag's content by the tag's own code; the URI of the image that it used."""
-    from pipeline.cli import _target
+    from pipeline.cli import _elsewhere
     from pipeline.errors import ApplyError
 
-    environment, target = way.goal.environment_name, _target.target_name(args)
-    command = [sys.executable, "-m", "pipeline", "apply", way.goal.name, "-e", environment]
-    done = subprocess.run(
-        [*command, "--target", target, "--yes", "--json"],
-        cwd=copy,
-        env={**os.environ, _target.LOCAL_ROOT: str(_target.local_root(way.root))},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        check=False,
-        text=True,
-    )
+    environment = way.goal.environment_name
+    words = ("apply", way.goal.name, "-e", environment, "--yes", "--json")
+    done = _elsewhere.run(copy, way.root, args, *words)
     if done.returncode:
         raise ApplyError(
             f"the tag's content could not be applied to {environment} (exit code {done.returncode}); its own "
