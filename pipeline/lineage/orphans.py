@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from pipeline.aws.errors import code, message, told
 from pipeline.execution.removal import is_gone, made_by_runs
+from pipeline.execution.start import machine_arn
 from pipeline.plan.planner import ACCOUNT_STACK_TAG, account_stack_name
 
 if TYPE_CHECKING:
@@ -62,6 +64,8 @@ class _Search:
         self.project, self.environment = first.project.name, first.environment_name
         self.account_stack = account_stack_name(first)
         self.deployed: dict[str, dict[str, Any]] = {}
+        # Stack -> how many configs beside the serving one are kept for a rollback.
+        self.kept: Counter[str] = Counter()
 
     def stacks(self) -> Iterator[Orphan]:
         """Stacks of this project and environment whose pipeline the repository does not have any more."""
@@ -92,38 +96,32 @@ class _Search:
             elif self._ours(each["EndpointArn"]):
                 why = "no stack of this project stands behind it"
                 yield Orphan("endpoint", name, why, _time(each["CreationTime"]))
-        kept = set(serving)
+        wanted = set(serving)
         for each in self._listed("list_endpoint_configs", "EndpointConfigs"):
-            yield from self._one(
-                each, "EndpointConfig", "endpoint config", kept, self._keep(each["EndpointConfigName"], kept)
-            )
-        used = {model for config in kept for model in self._models(config)}
+            if self._for_a_rollback(each["EndpointConfigName"], serving):
+                wanted.add(each["EndpointConfigName"])
+            else:
+                yield from self._unused(each, "EndpointConfig", "endpoint config", wanted)
+        used = {model for config in wanted for model in self._models(config)}
         for each in self._listed("list_models", "Models"):
-            yield from self._one(each, "Model", "model", used, False)
+            yield from self._unused(each, "Model", "model", used)
 
-    def _one(
-        self, each: dict[str, Any], prefix: str, kind: str, used: set[str], keep: bool
-    ) -> Iterator[Orphan]:
+    def _unused(self, each: dict[str, Any], prefix: str, kind: str, used: set[str]) -> Iterator[Orphan]:
         name, made = each[f"{prefix}Name"], each["CreationTime"]
-        if name in used or keep or self.now - made < GRACE or not self._ours(each[f"{prefix}Arn"]):
+        if name in used or self.now - made < GRACE or not self._ours(each[f"{prefix}Arn"]):
             return
         stack = self._stack_of(name)
         why = "no endpoint uses it" if stack else "no stack of this project stands behind it"
         yield Orphan(kind, name, why, _time(made))
 
-    def _keep(self, config: str, kept: set[str]) -> bool:
-        """Whether the pipeline keeps it for a rollback: the newest few beside what serves."""
+    def _for_a_rollback(self, config: str, serving: set[str]) -> bool:
+        """Whether the pipeline keeps it: the newest few beside what serves. Asked newest first."""
         stack = self._stack_of(config)
-        if stack is None or config in kept:
+        if stack is None or config in serving:
             return False
         room = self.by_stack[stack].pipeline.keep_endpoint_configs
-        # Listed newest first; what serves is not counted.
-        taken = self.__dict__.setdefault("_kept", {})
-        if taken.get(stack, 0) < room:
-            taken[stack] = taken.get(stack, 0) + 1
-            kept.add(config)
-            return True
-        return False
+        self.kept[stack] += 1
+        return self.kept[stack] <= room
 
     def _models(self, config: str) -> list[str]:
         try:
@@ -148,8 +146,7 @@ class _Search:
                     yield Orphan(kind, name, "no run waits for it", _time(each["CreationTime"]))
 
     def _runs(self, stack: str) -> bool:
-        arn = self.clients.account, self.clients.region
-        machine = f"arn:{_partition(self.clients.region)}:states:{arn[1]}:{arn[0]}:stateMachine:{stack}"
+        machine = machine_arn(self.by_stack[stack])
         try:
             found = self.clients.stepfunctions.list_executions(
                 stateMachineArn=machine, statusFilter="RUNNING", maxResults=1
@@ -256,9 +253,3 @@ def remove(found: Sequence[Orphan], clients: Clients, say: Callable[[str], None]
 
 def _time(moment: Any) -> str:
     return moment.astimezone(UTC).isoformat(timespec="seconds") if isinstance(moment, datetime) else ""
-
-
-def _partition(region: str) -> str:
-    if region.startswith("cn-"):
-        return "aws-cn"
-    return "aws-us-gov" if region.startswith("us-gov-") else "aws"

@@ -18,6 +18,7 @@ from pipeline.aws.errors import code, message, told
 from pipeline.lineage import data, origin
 from pipeline.lineage.links import Chain
 from pipeline.promote import objects
+from pipeline.settings import load
 
 if TYPE_CHECKING:
     from pipeline.aws import Clients
@@ -131,7 +132,7 @@ def _promoted(
     if not source:
         return settings, clients, package
     name = settings.environment.promote_from
-    there = _environment(settings, name) if name else None
+    there = load(Path(settings.root), settings.name, name) if name else None
     if there is None or elsewhere is None or source.split(":")[4] != there.environment.account:
         chain.add("promoted from", source, None, "that environment cannot be read from here")
         return settings, None, package
@@ -151,12 +152,6 @@ def _promoted(
         f"{found.get('ModelApprovalStatus')} there",
     )
     return there, other, found
-
-
-def _environment(settings: Settings, name: str) -> Settings:
-    from pipeline.settings import load
-
-    return load(Path(settings.root), settings.name, name)
 
 
 def _artifact(chain: Chain, clients: Clients, container: Mapping[str, Any], facts: Mapping[str, str]) -> None:
