@@ -1,0 +1,1 @@
+"""Glue on the local target: its API, and real Spark behind it."""
