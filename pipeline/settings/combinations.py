@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pipeline.settings.gate_problems import gate_problems
 from pipeline.settings.hosting_problems import hosting_problems
 from pipeline.settings.toml_file import Key
+from pipeline.settings.transform_problems import transform_problems
 
 Problem = tuple[Key, str, str]
 """The key it is about, what is wrong, what to do."""
@@ -83,6 +84,7 @@ def pipeline_problems(pipeline: dict[str, Any]) -> Iterator[Problem]:
     yield from gate_problems(pipeline.get("gate"), _table(pipeline, "champion"))
     yield from _metric_problems(pipeline.get("metrics"))
     yield from _channel_problems(_table(pipeline, "data", "channels"))
+    yield from transform_problems(_table(pipeline, "data", "channels"), _table(pipeline, "transforms"))
     yield from _schedule_problems(_table(pipeline, "schedule"))
     for name, value in _table(pipeline, "hyperparameters").items():
         if isinstance(value, float) and not math.isfinite(value):

@@ -13,6 +13,7 @@ from pydantic import Field
 from pipeline.settings.base import InstanceType, Model
 from pipeline.settings.gate import Champion, GateRule
 from pipeline.settings.hosting import EndpointCapacity, Rollout
+from pipeline.settings.transforms import Transform, TransformCapacity, TransformName
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,30}$", description="lower case, digits and hyphens")]
 AccountId = Annotated[str, Field(pattern=r"^\d{12}$", description="12 digits, in quotes")]
@@ -113,9 +114,17 @@ class Environment(Model):
     region: Region
     training: TrainingInstance = TrainingInstance()
     processing: ProcessingInstance = ProcessingInstance()
+    transform: TransformCapacity = TransformCapacity()
     endpoint: EndpointCapacity = EndpointCapacity()
     rollout: Rollout = Rollout()
     approval: Approval = Approval()
+    sandbox: Annotated[
+        bool,
+        Field(
+            description="for trying out: `pipeline run` applies what is not deployed, and puts the sample where "
+            "there is no data"
+        ),
+    ] = False
     promote_from: (
         Annotated[
             str,
@@ -184,7 +193,7 @@ class MetricDefinition(Model):
 
 
 class Channel(Model):
-    """One input of training or evaluation: `<data.prefix><prefix>/<date>/<data.suffix>`."""
+    """One input of a job: of `<data.prefix><prefix>/<date>/<data.suffix>`, or what a transform makes."""
 
     prefix: Annotated[
         str,
@@ -192,9 +201,10 @@ class Channel(Model):
             pattern=r"^[A-Za-z0-9!_.*'()-]([A-Za-z0-9!_.*'()/-]*[A-Za-z0-9!_.*'()-])?$",
             description="a key prefix without / at either end",
         ),
-    ]
+    ] = ""
+    made_by: Annotated[TransformName, Field(description="transform whose dataset of this name it is")] = ""
     content_type: str = "text/csv"
-    use: Literal["train", "evaluate"] = "train"
+    use: Literal["train", "evaluate", "transform"] = "train"
 
 
 class Data(Model):
@@ -209,6 +219,11 @@ class Data(Model):
     suffix: Prefix = ""
     window_days: Annotated[int, Field(ge=1, le=366)] = 1
     channels: Annotated[dict[Name, Channel], Field(min_length=1)]
+
+    @property
+    def given(self) -> dict[str, Channel]:
+        """The channels that have data of their own; transforms make the others."""
+        return {name: channel for name, channel in self.channels.items() if not channel.made_by}
 
 
 class Schedule(Model):
@@ -247,6 +262,9 @@ class PipelineSettings(Model):
     hyperparameters: dict[str, str | int | float | bool] = {}
     metrics: list[MetricDefinition] = []
     data: Data
+    transforms: Annotated[
+        dict[TransformName, Transform], Field(description="Glue jobs between the data and the training")
+    ] = {}
     gate: Annotated[list[GateRule], Field(min_length=1)]
     champion: Champion = Champion()
     schedule: Schedule = Schedule()

@@ -173,7 +173,7 @@ def test_all_errors_come_at_once_each_with_place_and_what_is_allowed(tmp_path: P
         r"\n  hint: allowed: 12 digits, in quotes",
         rf"{file}:1: conteiner: unknown key; did you mean 'container'\?",
         rf"{file}: container: a value is missing\n  hint: add container = ",
-        rf"{file}:{line_of(settings, 'eval')}: data\.channels\.test\.use: \"eval\" must be 'train' or 'evaluate'",
+        rf"{file}:{line_of(settings, 'eval')}: data\.channels\.test\.use: \"eval\" must be 'train', 'evaluate' or 'transform'",
         r"no channel has use = \"evaluate\"",
     ):
         assert re.search(expected, found), f"{expected}\n--- not in ---\n{found}"
