@@ -44,6 +44,7 @@ def plan(scope: Scope, config: Record, desired: dict[str, dict[str, Any]] | None
         "Id": uuid.uuid4().hex[:12],
         "EndpointConfigName": config["EndpointConfigName"],
         "Variants": variants,
+        "Capture": config.get("DataCaptureConfig"),
     }
 
 

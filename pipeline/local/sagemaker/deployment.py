@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.local.sagemaker import blueprint, health, load, routes, serverless, shifting, telemetry
+from pipeline.local.sagemaker import blueprint, capture, health, load, routes, serverless, shifting, telemetry
 from pipeline.local.sagemaker.fleet import (
     Abandoned,
     Fleet,
@@ -97,6 +97,7 @@ def stop() -> None:
         thread.start()
     for thread in threads:
         thread.join()
+    capture.flush()
     telemetry.flush()
 
 
@@ -308,6 +309,8 @@ def _shift(key: Key, blue: Fleet, green: Fleet, share: float) -> None:
 def _retire(fleet: Fleet, instances: list[Instance]) -> None:
     drain(instances)
     fleet.end()
+    for sink in fleet.sinks.values():
+        sink.flush()
     fleet.forget_data()
 
 

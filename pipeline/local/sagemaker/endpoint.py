@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from pipeline.local.sagemaker import blueprint, deployment, endpoint_config, shifting
+from pipeline.local.sagemaker import blueprint, capture, deployment, endpoint_config, shifting
 from pipeline.local.sagemaker.errors import NotSupported, ResourceLimitExceeded, ValidationException
 from pipeline.local.sagemaker.listing import select
 from pipeline.local.sagemaker.service import operation
@@ -156,6 +156,9 @@ def describe_endpoint(request: dict[str, Any], scope: Scope) -> dict[str, Any]:
     )
     status = record["EndpointStatus"]
     response = dict(record)
+    captured = capture.summary(record["Fleet"], running.sinks if running else {})
+    if captured:
+        response["DataCaptureConfig"] = captured
     if status not in ("Failed", "Creating"):
         response["ProductionVariants"] = [
             _summary(variant, counts.get(variant["VariantName"], 0))

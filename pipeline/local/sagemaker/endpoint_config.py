@@ -14,7 +14,6 @@ from pipeline.local.sagemaker.tags import checked
 
 KIND = "endpoint-config"
 _REFUSED = {
-    "DataCaptureConfig": "Data capture of an endpoint",
     "AsyncInferenceConfig": "Asynchronous inference",
     "ExplainerConfig": "An explainer of an endpoint",
     "ShadowProductionVariants": "Shadow variants",
@@ -48,13 +47,14 @@ def create_endpoint_config(request: dict[str, Any], scope: Scope) -> dict[str, A
     name = request["EndpointConfigName"]
     arn = scope.arn(f"endpoint-config/{name}")
     for member, feature in _REFUSED.items():
-        given = request.get(member)
-        off = member == "DataCaptureConfig" and given and not given.get("EnableCapture")
-        if given and not off:
+        if request.get(member):
             raise NotSupported(feature)
     variants = [_variant(variant, scope) for variant in request["ProductionVariants"]]
     if len(variants) > 1 and any(variant.get("ServerlessConfig") for variant in variants):
         raise ValidationException("A serverless endpoint has exactly one production variant.")
+    capture = request.get("DataCaptureConfig")
+    if capture and capture.get("EnableCapture", True):
+        _capture(capture, variants)
     names = [variant["VariantName"] for variant in variants]
     if len(set(names)) != len(names):
         raise ValidationException(f"Duplicate production variant names are not allowed: {', '.join(names)}")
@@ -63,7 +63,7 @@ def create_endpoint_config(request: dict[str, Any], scope: Scope) -> dict[str, A
         "EndpointConfigArn": arn,
         "ProductionVariants": variants,
         "KmsKeyId": request.get("KmsKeyId"),
-        "DataCaptureConfig": request.get("DataCaptureConfig"),
+        "DataCaptureConfig": capture,
         "EnableNetworkIsolation": False,
         "CreationTime": time.time(),
         "Tags": checked(request.get("Tags", [])),
@@ -108,6 +108,14 @@ def _variant(variant: dict[str, Any], scope: Scope) -> dict[str, Any]:
     if serverless:
         _serverless(variant, serverless, hosted)
     return {"InitialVariantWeight": 1.0, **variant}
+
+
+def _capture(config: dict[str, Any], variants: list[dict[str, Any]]) -> None:
+    # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html, feature exclusions
+    if any(variant.get("ServerlessConfig") for variant in variants):
+        raise ValidationException("DataCaptureConfig is not supported for serverless endpoints.")
+    if not config["DestinationS3Uri"].startswith("s3://"):
+        raise NotSupported("A DestinationS3Uri that is no s3:// URI")
 
 
 def _serverless(variant: dict[str, Any], config: dict[str, Any], hosted: Record) -> None:

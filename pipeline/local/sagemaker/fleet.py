@@ -16,7 +16,7 @@ from typing import Any
 
 from pipeline.local import context, roles
 from pipeline.local.runner import CannotStart, ServerProcess, instances, start_server
-from pipeline.local.sagemaker import isolation, model_data, telemetry
+from pipeline.local.sagemaker import capture, isolation, model_data, telemetry
 from pipeline.local.sagemaker.backend import Backend
 from pipeline.local.sagemaker.netns import Connector
 from pipeline.local.sagemaker.routes import FleetRoute, VariantRoute
@@ -114,6 +114,8 @@ class Fleet:
         self.variants: dict[str, list[Instance]] = {v["VariantName"]: [] for v in spec["Variants"]}
         # Of serverless variants, by name; see serverless.py.
         self.demands: dict[str, Any] = {}
+        # Of variants whose requests are captured, by name.
+        self.sinks = capture.of(scope, endpoint, spec)
 
     def instances(self) -> list[Instance]:
         """All of them."""
@@ -182,6 +184,7 @@ class Fleet:
                     [i.backend for i in group],
                     self.spec["EndpointConfigName"],
                     self.demands.get(name),
+                    self.sinks.get(name),
                 )
                 for name, group in self.variants.items()
             ]

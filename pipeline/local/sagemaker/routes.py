@@ -20,6 +20,13 @@ class _Weighted(Protocol):
     credit: float
 
 
+class Sink(Protocol):
+    """Takes what is captured of a variant's requests and answers."""
+
+    def take(self, headers: dict[str, str], body: bytes, answer_type: str, answer: bytes) -> None:
+        """One answered request; must not block."""
+
+
 W = TypeVar("W", bound=_Weighted)
 
 
@@ -59,8 +66,10 @@ class VariantRoute:
         backends: Sequence[Backend],
         config: str = "",
         demand: Demand | None = None,
+        sink: Sink | None = None,
     ) -> None:
         self.name = name
+        self.sink = sink
         self.config = config
         # Set on a serverless variant: it brings a process for each request.
         self.demand = demand

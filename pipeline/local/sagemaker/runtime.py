@@ -133,8 +133,11 @@ async def _invoke(scope: Scope, name: str, headers: dict[str, str], body: bytes)
         )
     if not 200 <= answer.status < 300:
         raise _refusal(scope, name, answer)
+    answer_type = answer.headers.get("content-type", "application/octet-stream")
+    if variant.sink is not None:
+        variant.sink.take(headers, body, answer_type, answer.body)
     response = {
-        "Content-Type": answer.headers.get("content-type", "application/octet-stream"),
+        "Content-Type": answer_type,
         "x-Amzn-Invoked-Production-Variant": variant.name,
     }
     if _CUSTOM in answer.headers:
