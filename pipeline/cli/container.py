@@ -126,9 +126,11 @@ def _what(args: argparse.Namespace, workspace: Path) -> tuple[Subject, Launcher]
     """The subject, and what runs it: a folder as processes, an image as containers."""
     from pipeline import conformance
     from pipeline import settings as store
+    from pipeline.cli._output import say
     from pipeline.cli._processes import ProcessLauncher, connector
     from pipeline.conformance.containers import ContainerLauncher
     from pipeline.errors import SettingsError
+    from pipeline.execution import sample
 
     given = conformance.Given(
         channels=args.channel,
@@ -146,8 +148,7 @@ def _what(args: argparse.Namespace, workspace: Path) -> tuple[Subject, Launcher]
     folder: Path | None = None
     if root is not None and args.name in store.names(root):
         settings = store.load(root, args.name, args.environment)
-        sample = root / "pipeline" / "definitions" / args.name / "sample"
-        subject = conformance.of_pipeline(settings, sample)
+        subject = conformance.of_pipeline(settings, lambda: sample.folder(settings, say))
         folder = root / "container" / settings.pipeline.container
     else:
         subject = conformance.Subject(name=args.name or args.image)

@@ -7,12 +7,15 @@ import argparse
 HELP = "put data by date for the next run, or list it"
 EPILOG = """\
 examples:
-  pipeline data iris put                          the definition's sample, for today's run
+  pipeline data iris put                          its sample, for today's run
   pipeline data iris put --date 2026-11-20        for the run with DATE 2026-11-21
   pipeline data iris put --from my-data/          my-data/<channel>/... , one folder a channel
   pipeline data iris put --shuffle-labels 7       break it on purpose: the gate must reject the model
   pipeline data iris list
+  pipeline data mnist sample                      make its sample if need be, and say where it lies
 
+A sample is pipeline/definitions/NAME/sample/, or what make_sample.py there fetches and makes: once, checked
+by checksum, kept in ~/.cache/gitops-ml-pipeline/samples for all clones.
 The date is the data's own: a run with DATE D reads the data of the day before D.
 """
 
@@ -21,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     from pipeline.cli import _output, _target
 
     parser.add_argument("name", metavar="NAME", help="the pipeline")
-    parser.add_argument("action", choices=("put", "list"), help="put or list")
+    parser.add_argument("action", choices=("put", "list", "sample"), help="put, list or sample")
     parser.add_argument("--date", metavar="YYYY-MM-DD", help="the data's date (default: yesterday, UTC)")
     parser.add_argument(
         "--from",
@@ -48,6 +51,8 @@ def run(args: argparse.Namespace) -> int:
     from pipeline.cli import _output, _target
     from pipeline.execution import data
 
+    if args.action == "sample":
+        return _sample(args)
     settings, clients = _target.resolve(args)
     if args.action == "put":
         objects = data.put(
@@ -57,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
             folder=Path(args.folder) if args.folder else None,
             shuffle_seed=args.shuffle_labels,
             label_column=args.label_column,
+            say=_output.say,
         )
     else:
         objects = data.listing(settings, clients, day=data.parse_day(args.date) if args.date else None)
@@ -73,4 +79,17 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "put":
         after = data.run_date(objects[0].date)
         _output.say(f"next: pipeline run {args.name}{_target.same_environment(args)} --date {after} --follow")
+    return 0
+
+
+def _sample(args: argparse.Namespace) -> int:
+    from pipeline import settings as store
+    from pipeline.cli import _output
+    from pipeline.execution import sample
+
+    folder = sample.folder(store.load(store.find_root(), args.name, args.environment), _output.say)
+    if args.json:
+        _output.print_json({"folder": str(folder)})
+    else:
+        print(folder)
     return 0

@@ -8,12 +8,15 @@ HELP = "start a run (or attach to the one that is running) and follow it"
 EPILOG = """\
 examples:
   pipeline run iris --follow                with today's date: reads yesterday's data
+  pipeline run mnist                        in a sandbox also the first time: applies, puts the sample, runs
   pipeline run iris --date 2026-11-21       reads the data of 2026-11-20
   pipeline run iris --force                 train again although the data is known
   pipeline run iris --no-follow --json      start it and print its ARN
 
 Exit code 0 if the run succeeded (no new data counts), 1 otherwise. The same start twice attaches to the
-one that runs. Ctrl-C stops following, not the run, unless --stop-on-interrupt.
+one that runs. Ctrl-C stops following, not the run, unless --stop-on-interrupt. In an environment that says
+`sandbox = true` (pipeline.toml; dev does) a run also applies a pipeline that is not deployed there at all,
+and puts its sample where there is no data at all.
 """
 
 
@@ -41,7 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from pipeline.cli import _follow, _output, _target
     from pipeline.errors import SettingsError
-    from pipeline.execution import start
+    from pipeline.execution import sandbox, start
 
     if args.stop and not args.execution:
         raise SettingsError("--stop needs --execution NAME", hint="`pipeline status NAME` lists them")
@@ -55,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
     if args.execution:
         started = start.find(settings, clients, args.execution)
     else:
+        sandbox.make_ready(settings, clients, _output.say)
         started = start.start(
             settings,
             clients,

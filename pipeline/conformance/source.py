@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,14 +25,20 @@ class Given:
     model: Path | None = None
 
 
-def of_pipeline(settings: Any, sample: Path) -> Subject:
-    """What a pipeline's settings and its sample folder describe: training channels and the smoke request."""
+def of_pipeline(settings: Any, sample: Callable[[], Path]) -> Subject:
+    """What a pipeline's settings and its sample describe: training channels and the smoke request.
+
+    A channel that a transform makes has no sample: then the training is tested only on folders that are given.
+
+    Args:
+        sample: gives the folder of the sample, which may take long.
+    """
     pipeline = settings.pipeline
-    channels = {
-        name: Channel(sample / name, channel.content_type)
-        for name, channel in pipeline.data.channels.items()
-        if channel.use == "train"
-    }
+    trained_on = {name: c for name, c in pipeline.data.channels.items() if c.use == "train"}
+    channels: dict[str, Channel] = {}
+    if not any(channel.made_by for channel in trained_on.values()):
+        folder = sample()
+        channels = {name: Channel(folder / name, c.content_type) for name, c in trained_on.items()}
     for name, channel in channels.items():
         if not channel.folder.is_dir():
             raise SettingsError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 
 from pipeline.aws.errors import code, told
 from pipeline.errors import ApplyError, SettingsError
+from pipeline.execution import sample
 
 if TYPE_CHECKING:
     from pipeline.aws import Clients
@@ -67,10 +68,12 @@ def put(
     folder: Path | None = None,
     shuffle_seed: int | None = None,
     label_column: int = 0,
+    say: Callable[[str], None] = lambda _: None,
 ) -> list[DataObject]:
-    """Upload `folder` (default: the definition's sample), one sub-folder a channel, for `day`.
+    """Upload `folder` (default: the pipeline's sample), one sub-folder a channel, for `day`.
 
     Args:
+        say: told what takes long.
         shuffle_seed: shuffle the labels of the channels that are trained on. Held-out data stays honest, so
             that the gate sees what such a model is worth.
 
@@ -78,7 +81,7 @@ def put(
         SettingsError: the folder does not hold exactly the channels' folders, or one is empty.
         ApplyError: the bucket is not there.
     """
-    source = folder or Path(settings.root) / "pipeline" / "definitions" / settings.name / "sample"
+    source = folder or sample.folder(settings, say)
     files = _files(settings, source)
     made = []
     with told(clients.target.name):
@@ -100,7 +103,7 @@ def listing(settings: Settings, clients: Clients, day: date | None = None) -> li
     with told(clients.target.name):
         return [
             DataObject(channel, found, f"s3://{settings.data_bucket}/{key}", size)
-            for channel in settings.pipeline.data.channels
+            for channel in settings.pipeline.data.given
             for found, key, size in _list(settings, clients, channel)
             if day is None or found == day.isoformat()
         ]
@@ -138,7 +141,7 @@ def _number(text: str) -> bool:
 
 
 def _files(settings: Settings, source: Path) -> list[tuple[str, Path]]:
-    channels = settings.pipeline.data.channels
+    channels = settings.pipeline.data.given
     where = f"folders {', '.join(channels)} under {source}"
     if not source.is_dir():
         raise SettingsError("there is no such folder", where=str(source), hint=f"it needs {where}")

@@ -59,7 +59,7 @@ def smoke(settings: Settings, clients: Clients, say: Say) -> Smoke:
     try:
         say(f"smoke run of {settings.stack_name} on its sample data")
         apply(compute(wanted, clients), wanted, clients, lambda _: None)
-        data.put(wanted, clients, day=data.parse_day(None))
+        data.put(wanted, clients, day=data.parse_day(None), say=say)
         started = start.start(wanted, clients)
         step = _watch(clients, started.arn, say)
     except PipelineError as error:

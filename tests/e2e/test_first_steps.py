@@ -112,3 +112,20 @@ def test_a_venv_left_half_made_is_made_whole(tmp_path: Path) -> None:
     )
     assert none.returncode != 0
     assert "error: there is no python0" in none.stderr
+
+
+def test_in_a_sandbox_one_command_is_enough(repository: Path) -> None:
+    fresh = Cli(repository)
+    try:
+        told = fresh("run", "iris").stderr
+        assert "iris-dev is not deployed, and this is a sandbox: applying" in told
+        assert "there was no data: put the sample" in told
+        assert "SUCCEEDED" in told
+        assert "setosa" in fresh("invoke", "iris").stdout
+        again = fresh("run", "iris").stderr
+        assert "applying" not in again and "put the sample" not in again and "NothingNew" in again
+        # Elsewhere nothing is made that nobody has looked at.
+        refused = fresh("run", "iris", "-e", "staging", code=1).stderr
+        assert "iris-staging is not deployed here" in refused
+    finally:
+        fresh("local", "down", code=None)

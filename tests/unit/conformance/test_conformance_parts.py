@@ -72,7 +72,7 @@ def test_a_model_comes_out_of_its_archive_as_it_went_in(tmp_path: Path) -> None:
 
 
 def settings() -> SimpleNamespace:
-    channel = {"content_type": "text/csv"}
+    channel = {"content_type": "text/csv", "made_by": None}
     pipeline = SimpleNamespace(
         hyperparameters={"rounds": 3, "rate": 0.1, "quiet": True},
         data=SimpleNamespace(
@@ -88,9 +88,9 @@ def settings() -> SimpleNamespace:
 
 def test_a_pipeline_gives_its_training_channels_strings_and_smoke_request(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="no sample of channel 'train'"):
-        of_pipeline(settings(), tmp_path)
+        of_pipeline(settings(), lambda: tmp_path)
     (tmp_path / "train").mkdir()
-    subject = of_pipeline(settings(), tmp_path)
+    subject = of_pipeline(settings(), lambda: tmp_path)
     assert set(subject.channels) == {"train"}
     assert subject.hyperparameters == {"rounds": "3", "rate": "0.1", "quiet": "true"}
     assert subject.request == Request(b"1,2", "text/csv", "application/json")
@@ -99,7 +99,7 @@ def test_a_pipeline_gives_its_training_channels_strings_and_smoke_request(tmp_pa
 def test_what_is_given_by_hand_wins(tmp_path: Path) -> None:
     (tmp_path / "train").mkdir()
     (tmp_path / "mine").mkdir()
-    own = of_pipeline(settings(), tmp_path)
+    own = of_pipeline(settings(), lambda: tmp_path)
     given = Given(channels=[f"train={tmp_path / 'mine'}"], hyperparameters=["rounds=9"], accept="text/csv")
     subject = with_given(own, given, tmp_path)
     assert subject.channels["train"].folder == tmp_path / "mine"
