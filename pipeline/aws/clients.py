@@ -21,6 +21,7 @@ SERVICES = {
     "codebuild": "codebuild",
     "ecr": "ecr",
     "events": "events",
+    "glue": "glue",
     "iam": "iam",
     "lambda_": "lambda",
     "logs": "logs",
@@ -73,6 +74,7 @@ class Clients:
     codebuild: Any
     ecr: Any
     events: Any
+    glue: Any
     iam: Any
     lambda_: Any
     logs: Any

@@ -45,11 +45,12 @@ def down(
         functions = work.functions()
         work.stop_executions()
         work.stop_jobs()
+        runs = work.stop_transforms()
         work.endpoint()
         work.alarms()
         work.sagemaker_leftovers(keep_models)
         work.stack(keep_models)
-        work.logs(functions)
+        work.logs(functions, runs)
         work.objects(data or everything, keep_models and not everything)
         if everything:
             work.account()
@@ -108,7 +109,7 @@ class _Everything(RunsRemoval):
             count += objects.delete(self.clients, bucket, artifacts, self._is_ours)
         if count:
             self.done.removed.append(f"{count} objects of runs in s3://{bucket}")
-        for channel in self.settings.pipeline.data.channels:
+        for channel in self.settings.pipeline.data.given:
             where = data_objects.key_prefix(self.settings, channel)
             if data:
                 gone = objects.delete(self.clients, self.settings.data_bucket, where)

@@ -16,12 +16,13 @@ from pipeline.execution.reuse import decided
 FAILURES = ("Failed", "TimedOut", "Aborted")
 # Whose output says what need not be made.
 REUSE_FUNCTION = "-find-reusable"
-# Input names of the API calls that start a job -> what the job is.
+# Members of the API calls that start a job, or of their answers -> what the job is.
 JOBS = {
     "TrainingJobName": "training job",
     "ProcessingJobName": "processing job",
     "TransformJobName": "transform job",
     "HyperParameterTuningJobName": "tuning job",
+    "JobRunId": "Glue run",
 }
 
 
@@ -221,8 +222,8 @@ def readable_cause(cause: str) -> str:
         return cause
     if not isinstance(data, dict):
         return cause
-    status = next((data[key] for key in data if key.endswith("JobStatus")), "")
-    if status and not data.get("FailureReason"):
+    status = next((data[key] for key in data if key.endswith(("JobStatus", "JobRunState"))), "")
+    if status and not data.get("FailureReason") and not data.get("ErrorMessage"):
         # A job that was stopped has no reason; why it was says its secondary status.
         second = data.get("SecondaryStatus", "")
         return f"the job is {status} ({second or data.get('ExitMessage') or 'no reason given'})"

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from pipeline.aws.errors import code
 from pipeline.aws.pace import Pace
 from pipeline.errors import ApplyError
-from pipeline.execution import invoke, start
+from pipeline.execution import glue, invoke, start
 from pipeline.execution.logs import ENDPOINT_GROUP, JOB_GROUPS
 from pipeline.execution.removal import GONE, Removal, is_gone
 
@@ -49,8 +49,12 @@ class RunsRemoval(Removal):
             ):
                 pace.wait()
 
+    def stop_transforms(self) -> list[str]:
+        """Glue runs that a stopped run left running; ids of all runs, by which their logs are called."""
+        return [run for job in glue.jobs(self.settings) for run in glue.stop(self.clients, job)]
+
     def stop_jobs(self) -> None:
-        """Jobs that a stopped run left running."""
+        """SageMaker's jobs that a stopped run left running."""
         for kind in JOBS:
             for status in ("InProgress", "Stopping"):
                 for name in self._jobs(kind, status):
@@ -139,15 +143,20 @@ class RunsRemoval(Removal):
             if not is_gone(error):
                 raise
 
-    def logs(self, functions: list[str]) -> None:
-        """Groups that the services made by themselves, and streams of our jobs in groups of all."""
+    def logs(self, functions: list[str], runs: list[str]) -> None:
+        """Groups that the services made by themselves, and streams of our jobs in groups of all.
+
+        Args:
+            runs: ids of the Glue runs.
+        """
         logs = self.clients.logs
         for group in (f"{ENDPOINT_GROUP}{self.name}", *(f"/aws/lambda/{name}" for name in functions)):
             found = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
             if any(item["logGroupName"] == group for item in found):
                 self.take("log group", group, logs.delete_log_group, logGroupName=group)
-        for group in sorted(set(JOB_GROUPS.values())):
-            for stream in self._streams(group):
+        for group in sorted({group for groups, _ in JOB_GROUPS.values() for group in groups}):
+            prefixes = runs if group.startswith("/aws-glue/") else [f"{self.name}-"]
+            for stream in (found for prefix in prefixes for found in self._streams(group, prefix)):
                 self.take(
                     "log stream",
                     f"{group} {stream}",
@@ -156,17 +165,22 @@ class RunsRemoval(Removal):
                     logStreamName=stream,
                 )
 
-    def _streams(self, group: str) -> list[str]:
+    def _streams(self, group: str, prefix: str) -> list[str]:
         try:
             pages = self.clients.logs.get_paginator("describe_log_streams").paginate(
-                logGroupName=group, logStreamNamePrefix=f"{self.name}-"
+                logGroupName=group, logStreamNamePrefix=prefix
             )
             names = [stream["logStreamName"] for page in pages for stream in page["logStreams"]]
         except ClientError as error:
             if code(error) in GONE:
                 return []
             raise
-        return [name for name in names if self.ours.fullmatch(name.split("/", 1)[0])]
+        # The id of a Glue run is nobody else's.
+        return [
+            name
+            for name in names
+            if not prefix.startswith(self.name) or self.ours.fullmatch(name.split("/", 1)[0])
+        ]
 
     def _stop(self, kind: str, name: str) -> None:
         """Ask a job to stop; one that has just ended needs no asking."""

@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from pipeline.aws import Clients
     from pipeline.settings.model import Settings
 
-# The log groups that SageMaker writes to; a job's streams begin with its name.
+# The log groups of jobs, and what comes after a job's name in those of its streams: of SageMaker a slash and
+# a host (another job's name may begin alike), of a tuning job its training job's number, of Glue nothing.
 JOB_GROUPS = {
-    "training job": "/aws/sagemaker/TrainingJobs",
-    "tuning job": "/aws/sagemaker/TrainingJobs",
-    "processing job": "/aws/sagemaker/ProcessingJobs",
-    "transform job": "/aws/sagemaker/TransformJobs",
+    "training job": (("/aws/sagemaker/TrainingJobs",), "/"),
+    "tuning job": (("/aws/sagemaker/TrainingJobs",), "-"),
+    "processing job": (("/aws/sagemaker/ProcessingJobs",), "/"),
+    "transform job": (("/aws/sagemaker/TransformJobs",), "/"),
+    # What a script prints, and what Spark says.
+    "Glue run": (("/aws-glue/jobs/output", "/aws-glue/jobs/error"), ""),
 }
 ENDPOINT_GROUP = "/aws/sagemaker/Endpoints/"
 # A function's last lines come a little after its answer; the clocks of services differ by less.
@@ -59,7 +62,12 @@ class Line:
 
 def sources_of(visit: Visit, clients: Clients) -> list[Source]:
     """Where the jobs and the function of one visit log."""
-    found = [Source(visit.name, JOB_GROUPS[kind], name) for kind, name in visit.jobs]
+    found = [
+        Source(visit.name, group, f"{name}{after}")
+        for kind, name in visit.jobs
+        for groups, after in [JOB_GROUPS[kind]]
+        for group in groups
+    ]
     if visit.function:
         start = _ms(visit.entered) - EARLY_MS
         end = _ms(visit.exited) + LATE_MS if visit.exited else None
@@ -155,9 +163,9 @@ def _read(clients: Clients, source: Source, after: int | None) -> Iterator[Line]
 
 
 def _streams(clients: Clients, source: Source) -> list[str]:
-    """The streams of one job: its name, a slash, and a host. (Another job's name may begin alike.)"""
+    """The streams of one job."""
     pages = clients.logs.get_paginator("describe_log_streams").paginate(
-        logGroupName=source.group, logStreamNamePrefix=f"{source.stream_prefix}/"
+        logGroupName=source.group, logStreamNamePrefix=source.stream_prefix
     )
     found = [stream["logStreamName"] for page in pages for stream in page["logStreams"]]
     return found[:MAX_STREAMS]

@@ -186,7 +186,7 @@ def test_an_endpoint_that_does_not_serve_is_told_apart(
 
 
 def test_a_jobs_lines_come_from_its_own_streams(aws: Stubbed) -> None:
-    source = logs.Source("Train", "/aws/sagemaker/TrainingJobs", "iris-dev-1-0")
+    source = logs.Source("Train", "/aws/sagemaker/TrainingJobs", "iris-dev-1-0/")
     stream = "iris-dev-1-0/algo-1-1"
     asked = {"logGroupName": source.group, "logStreamNamePrefix": "iris-dev-1-0/"}
     aws.logs.add_response("describe_log_streams", {"logStreams": [{"logStreamName": stream}]}, asked)

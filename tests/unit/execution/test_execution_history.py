@@ -178,5 +178,20 @@ def test_a_cause_is_boiled_down_to_its_sentence(cause: str, says: str) -> None:
     assert readable_cause(cause) == says
 
 
+def test_a_glue_run_is_known_by_the_id_it_was_given() -> None:
+    history = History()
+    history.add("ExecutionStarted")
+    history.enter("TransformFeatures")
+    history.schedule({"JobName": "recommender-dev-features", "Arguments": {"--FINGERPRINT": "f"}})
+    history.add("TaskSubmitted", "taskSubmitted", output=json.dumps({"JobRunId": "jr_1"}))
+    history.add("TaskSucceeded")
+    history.exit("TransformFeatures")
+    (visit,) = timeline(history.events).visits
+    assert visit.jobs == [("Glue run", "jr_1")]
+    said = {"JobRunState": "FAILED", "ErrorMessage": "AnalysisException: Path does not exist"}
+    assert readable_cause(json.dumps(said)) == "AnalysisException: Path does not exist"
+    assert readable_cause(json.dumps({"JobRunState": "TIMEOUT"})) == "the job is TIMEOUT (no reason given)"
+
+
 def test_an_empty_history_is_an_empty_timeline() -> None:
     assert timeline([]) == Timeline()
