@@ -1,53 +1,15 @@
-"""Who may do what: every call is weighed by the caller's policies, as AWS would."""
+"""What SageMaker weighs beside the action: the roles that are passed, tags, its own condition keys."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-from pipeline.local.sagemaker.errors import AccessDeniedException
-from pipeline.local.sagemaker.store import Scope
+from pipeline.local.api.access import Caller, Resources
 
-Resources = Callable[[dict[str, Any], Scope], Iterable[str]]
+__all__ = ["Caller", "Resources", "authorise"]
 
-_SERVICE = "sagemaker"
 _ROLE_MEMBERS = ("RoleArn", "ExecutionRoleArn")
-
-
-class Caller:
-    """The signer of one request; `check` raises AccessDeniedException in AWS's words.
-
-    Args:
-        access_key: the request's access key id, whose signature the gateway has verified.
-        scope: account and region of the request.
-    """
-
-    def __init__(self, access_key: str, scope: Scope) -> None:
-        self.access_key = access_key
-        self.scope = scope
-
-    def check(self, action: str, resource: str, context: dict[str, Any] | None = None) -> None:
-        """Raise unless the caller's policies allow the action on the resource."""
-        from ministack import app
-        from ministack.core.iam_actions import identity_denial_message
-        from ministack.core.iam_evaluator import AuthError, enforce
-
-        if not app.AUTH:
-            return
-        denied = enforce(
-            self.access_key,
-            action,
-            _SERVICE,
-            self.scope.region,
-            resource_arn=resource,
-            service_context=context,
-        )
-        if denied is None:
-            return
-        if isinstance(denied, AuthError):
-            raise AccessDeniedException(denied.message)
-        explicit = denied.decision == "Deny"
-        raise AccessDeniedException(identity_denial_message(action, denied.principal_arn, resource, explicit))
 
 
 def authorise(caller: Caller, operation: str, request: dict[str, Any], resources: Iterable[str]) -> None:

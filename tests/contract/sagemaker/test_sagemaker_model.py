@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from policy_sentry.querying.actions import get_action_data
 
-from pipeline.local.sagemaker import backend, model_package, patterns, service, validation
+from pipeline.local.api import patterns
+from pipeline.local.sagemaker import backend, model_package, service, validation
+from pipeline.local.sagemaker.errors import SageMakerError
 from pipeline.local.sagemaker.store import Scope, store
 
 SCOPE = Scope("111122223333", "eu-west-1", "arn:aws:iam::111122223333:root")
@@ -170,11 +172,11 @@ def test_what_is_known_to_be_missing_is_refused_by_name() -> None:
         ("ShadowProductionVariants", [variant], "Shadow variants"),
     ):
         with pytest.raises(
-            service.SageMakerError, match=f"{feature} is not supported|{feature}.* not supported"
+            SageMakerError, match=f"{feature} is not supported|{feature}.* not supported"
         ):
             service.call("CreateEndpointConfig", {**asked, member: value}, SCOPE)
     scaled = {**asked["ProductionVariants"][0], "ManagedInstanceScaling": {"Status": "ENABLED"}}
-    with pytest.raises(service.SageMakerError, match="Managed instance scaling is not supported"):
+    with pytest.raises(SageMakerError, match="Managed instance scaling is not supported"):
         service.call("CreateEndpointConfig", {**asked, "ProductionVariants": [scaled]}, SCOPE)
 
 
