@@ -16,6 +16,7 @@ from pipeline.settings.gate_problems import gate_problems
 from pipeline.settings.hosting_problems import hosting_problems
 from pipeline.settings.toml_file import Key
 from pipeline.settings.transform_problems import transform_problems
+from pipeline.settings.tuning_problems import tuning_problems
 
 Problem = tuple[Key, str, str]
 """The key it is about, what is wrong, what to do."""
@@ -85,6 +86,7 @@ def pipeline_problems(pipeline: dict[str, Any]) -> Iterator[Problem]:
     yield from _metric_problems(pipeline.get("metrics"))
     yield from _channel_problems(_table(pipeline, "data", "channels"))
     yield from transform_problems(_table(pipeline, "data", "channels"), _table(pipeline, "transforms"))
+    yield from tuning_problems(pipeline)
     yield from _schedule_problems(_table(pipeline, "schedule"))
     for name, value in _table(pipeline, "hyperparameters").items():
         if isinstance(value, float) and not math.isfinite(value):

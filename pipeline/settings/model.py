@@ -14,6 +14,7 @@ from pipeline.settings.base import InstanceType, Model
 from pipeline.settings.gate import Champion, GateRule
 from pipeline.settings.hosting import EndpointCapacity, Rollout
 from pipeline.settings.transforms import Transform, TransformCapacity, TransformName
+from pipeline.settings.tuning import Tuning
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,30}$", description="lower case, digits and hyphens")]
 AccountId = Annotated[str, Field(pattern=r"^\d{12}$", description="12 digits, in quotes")]
@@ -265,6 +266,10 @@ class PipelineSettings(Model):
     transforms: Annotated[
         dict[TransformName, Transform], Field(description="Glue jobs between the data and the training")
     ] = {}
+    tuning: Annotated[
+        Tuning | None,
+        Field(description="search for hyperparameters; without it one training with those above"),
+    ] = None
     gate: Annotated[list[GateRule], Field(min_length=1)]
     champion: Champion = Champion()
     schedule: Schedule = Schedule()
