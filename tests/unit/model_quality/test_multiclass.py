@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from iris_program import metrics
+from model_quality import multiclass as metrics
 
 NAMES = ("a", "b", "c")
 # True a, a, b, b, c, c; predicted a, b, b, b, c, a.

@@ -7,13 +7,13 @@ another's where both reports name the same `held_out.sha256`: the same rows, in 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .data import Table
+EXAMPLES = "examples.csv"
 
 
 def table(outcomes: Mapping[str, NDArray[np.float64]]) -> str:
@@ -23,14 +23,25 @@ def table(outcomes: Mapping[str, NDArray[np.float64]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def held_out(test: Table, name: str, outcomes: str) -> dict[str, Any]:
+def digest(features: NDArray[Any], labels: NDArray[np.int64]) -> str:
+    """SHA-256 of held-out rows in their order. features: (rows, ...); labels: (rows,)."""
+    return digest_of(features.shape, labels, [features])
+
+
+def digest_of(shape: tuple[int, ...], labels: NDArray[np.int64], parts: Iterable[NDArray[Any]]) -> str:
+    """The same, of features that come in parts, one after the other."""
+    known = hashlib.sha256(f"{shape}\n".encode())
+    known.update(np.ascontiguousarray(labels.astype("<i8")).tobytes())
+    for part in parts:
+        known.update(np.ascontiguousarray(part.astype("<f8")).tobytes())
+    return known.hexdigest()
+
+
+def held_out(count: int, sha256: str, outcomes: str, name: str = EXAMPLES) -> dict[str, Any]:
     """What the report says of the rows: how many, which, and where the outcome of each is written."""
-    digest = hashlib.sha256(f"{test.features.shape}\n".encode())
-    for array in (test.labels.astype("<i8"), test.features.astype("<f8")):
-        digest.update(np.ascontiguousarray(array).tobytes())
     return {
-        "rows": len(test),
-        "sha256": digest.hexdigest(),
+        "rows": count,
+        "sha256": sha256,
         "examples": name,
         "examples_sha256": hashlib.sha256(outcomes.encode("ascii")).hexdigest(),
     }
