@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pipeline.settings.gate_problems import gate_problems
 from pipeline.settings.hosting_problems import hosting_problems
+from pipeline.settings.monitor_problems import monitor_problems
 from pipeline.settings.toml_file import Key
 from pipeline.settings.transform_problems import transform_problems
 from pipeline.settings.tuning_problems import tuning_problems
@@ -87,7 +88,10 @@ def pipeline_problems(pipeline: dict[str, Any]) -> Iterator[Problem]:
     yield from _channel_problems(_table(pipeline, "data", "channels"))
     yield from transform_problems(_table(pipeline, "data", "channels"), _table(pipeline, "transforms"))
     yield from tuning_problems(pipeline)
+    yield from monitor_problems(pipeline)
     yield from _schedule_problems(_table(pipeline, "schedule"))
+    for key, what, hint in _schedule_problems(_table(pipeline, "monitor", "schedule")):
+        yield ("monitor", *key), what, hint
     for name, value in _table(pipeline, "hyperparameters").items():
         if isinstance(value, float) and not math.isfinite(value):
             yield (("hyperparameters", name), f"{value} is not a finite number", "")

@@ -13,6 +13,7 @@ from pipeline.errors import ErrorGroup, PipelineError, SettingsError
 from pipeline.settings import combinations, toml_file
 from pipeline.settings.layers import Layer, Merged, dotted, merge
 from pipeline.settings.model import Environment, GitHub, PipelineSettings, Project, Settings
+from pipeline.settings.monitor_problems import serverless_problems
 from pipeline.settings.problems import unknown, validation_errors
 from pipeline.settings.toml_file import Key, TomlFile
 
@@ -256,6 +257,8 @@ def _content_errors(merged: dict[str, Merged], name: str, environment: str) -> l
     errors += validation_errors(PipelineSettings, merged["pipeline"])
     errors += _found(merged["environment"], combinations.environment_problems(merged["environment"].data))
     errors += _found(merged["pipeline"], combinations.pipeline_problems(merged["pipeline"].data))
+    both = serverless_problems(merged["environment"].data, merged["pipeline"].data)
+    errors += _found(merged["pipeline"], both)
     errors += _found(merged["environment"], combinations.name_problems(name, environment))
     errors += _found(merged["project"], combinations.project_problems(merged["project"].data))
     return errors

@@ -13,6 +13,7 @@ from pydantic import Field
 from pipeline.settings.base import InstanceType, Model
 from pipeline.settings.gate import Champion, GateRule
 from pipeline.settings.hosting import EndpointCapacity, Rollout
+from pipeline.settings.monitor import Capture, Monitor
 from pipeline.settings.transforms import Transform, TransformCapacity, TransformName
 from pipeline.settings.tuning import Tuning
 
@@ -273,6 +274,10 @@ class PipelineSettings(Model):
     gate: Annotated[list[GateRule], Field(min_length=1)]
     champion: Champion = Champion()
     schedule: Schedule = Schedule()
+    capture: Capture = Capture()
+    monitor: Annotated[
+        Monitor | None, Field(description="compare requests with the training data; without it: not")
+    ] = None
     smoke: Smoke
     check: Check = Check()
     keep_endpoint_configs: Annotated[
