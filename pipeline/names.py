@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 # One role per actor; the Lambdas have one each besides.
-ROLES = ("StateMachine", "Training", "Processing", "Model", "Scheduler")
+ROLES = ("StateMachine", "Training", "Processing", "Model", "Scheduler", "Transform")
 # `-<YYYYMMDD>-<8 hex>-<kind><redrive>-<wait>-<retry>`: what a job's name adds to the stack's, within
 # SageMaker's 63.
 JOB_SUFFIX = len("-20261122-0123abcd-c00-0-0")
@@ -86,6 +86,25 @@ class Names:
         return f"{self.stack}/checkpoints"
 
     @property
+    def capture_prefix(self) -> str:
+        """Key prefix of the endpoint's captured requests; SageMaker adds `/<endpoint>/<variant>/...`."""
+        return f"{self.stack}/capture"
+
+    @property
+    def monitor_prefix(self) -> str:
+        """Key prefix of baselines and reports of the comparison."""
+        return f"{self.stack}/monitor"
+
+    @property
+    def monitor(self) -> str:
+        """The state machine that compares requests with the training data, its schedule and its Glue job."""
+        return f"{self.stack}-monitor"
+
+    @property
+    def monitor_arn(self) -> str:
+        return self.arn("states", f"stateMachine:{self.monitor}")
+
+    @property
     def state_machine_log_group(self) -> str:
         # The /aws/vendedlogs/ prefix keeps the log's resource policy from growing with each state machine.
         return f"/aws/vendedlogs/states/{self.stack}"
@@ -98,6 +117,10 @@ class Names:
     def function(self, folder: str) -> str:
         """Name of the Lambda whose code is `pipeline/lambdas/<folder>/`."""
         return f"{self.stack}-{folder.replace('_', '-')}"
+
+    def transform(self, name: str) -> str:
+        """Name of the Glue job of a transform."""
+        return f"{self.stack}-{name}"
 
     def arn(
         self, service: str, resource: str, *, region: str | None = None, account: str | None = None
@@ -121,3 +144,8 @@ class Names:
 def role_token(actor: str) -> str:
     """`${TrainingRoleArn}`: stands in the ASL until CloudFormation knows the role."""
     return f"${{{actor}RoleArn}}"
+
+
+def path_argument(channel: str) -> str:
+    """`held-out` -> `HELD_OUT_PATH`: the argument by which a Glue script is told where a channel lies."""
+    return f"{channel.upper().replace('-', '_')}_PATH"

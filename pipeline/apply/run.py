@@ -127,7 +127,7 @@ def _upload(plan: Plan, settings: Settings, clients: Clients, say: Say, done: Ap
     if not missing:
         return
     held: dict[str, bytes] = {}
-    for package in render(settings).lambdas:
+    for package in render(settings).code:
         content = package.path_or_bytes
         held[package.key] = content if isinstance(content, bytes) else Path(content).read_bytes()
     for upload in missing:

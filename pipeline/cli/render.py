@@ -60,7 +60,9 @@ def write(rendered: Rendered, folder: Path, *, asl_only: bool = False) -> list[d
     if not asl_only:
         files["template.json"] = pretty(rendered.template).encode()
         files |= {f"lambdas/{package.name}.zip": package.content for package in rendered.lambdas}
-        shutil.rmtree(folder / "lambdas", ignore_errors=True)
+        files |= {f"glue/{each.name}{each.suffix}": each.content for each in rendered.scripts}
+        for made in ("lambdas", "glue"):
+            shutil.rmtree(folder / made, ignore_errors=True)
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

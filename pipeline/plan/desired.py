@@ -80,10 +80,10 @@ def pipeline(
 
 
 def uploads(settings: Settings, rendered: Rendered, *stacks: StackAction) -> list[UploadAction]:
-    """The functions' code, and the templates that are too large for a request; none is there yet."""
+    """The functions' and scripts' code, and templates too large for a request; none is there yet."""
     found = [
         UploadAction(settings.artifact_bucket, p.key, p.sha256, len(p.content), p.name, present=False)
-        for p in rendered.lambdas
+        for p in rendered.code
     ]
     large = [stack for stack in stacks if len(stack.template.encode()) > MAX_TEMPLATE_BODY]
     return found + [template_upload(settings.artifact_bucket, stack) for stack in large]

@@ -60,7 +60,7 @@ rendered, image = render(loaded), resolve.source(loaded)
 print(json.dumps({
     "template": rendered.template, "account": account(loaded), "project": loaded.project.name,
     "stack_name": loaded.stack_name, "tags": Names.of(loaded).tags, "bucket": loaded.artifact_bucket,
-    "code": [package.key for package in rendered.lambdas],
+    "code": [package.key for package in rendered.code],
     "repository": image.repository, "tag": image.tag, "account_id": loaded.environment.account,
 }, default=str))
 """

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import DefinitionError
 from pipeline.functions import FUNCTIONS
 from pipeline.names import JOB_SUFFIX, MAX_NAME, Names
-from pipeline.render import asl, lambdas, template
+from pipeline.render import asl, glue, lambdas, template
 from pipeline.render.account import account
 from pipeline.render.context import Context
 from pipeline.render.model import LambdaPackage, Rendered
@@ -44,7 +44,7 @@ def render(settings: Settings) -> Rendered:
     root = Path(settings.root)
     packages = tuple(lambdas.package(root, folder) for folder in _invoked(machine, names))
     context = Context(settings, names, machine, permissions, packages)
-    return Rendered(machine, template.build(context), packages)
+    return Rendered(machine, template.build(context), packages, glue.packages(settings))
 
 
 def _invoked(machine: dict[str, object], names: Names) -> list[str]:

@@ -56,7 +56,7 @@ def _check_data(context: Context) -> dict[str, Any]:
     settings, data = context.settings, context.settings.pipeline.data
     channels = {
         name: {"prefix": c.prefix, "content_type": c.content_type, "use": c.use}
-        for name, c in data.channels.items()
+        for name, c in data.given.items()
     }
     return {
         "BUCKET": settings.data_bucket,

@@ -32,19 +32,24 @@ def package(root: Path, folder: str) -> LambdaPackage:
             hint="write handler.py with def handler(event, context)",
         )
     for file in files:
-        _compiles(file, root)
+        compiles(file, root)
+    return LambdaPackage(folder, zipped(base, files, CODE_FOLDER))
+
+
+def zipped(base: Path, files: list[Path], folder: str) -> bytes:
+    """A zip of files below `base`, as they lie there, in a folder."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for file in files:
-            info = zipfile.ZipInfo(f"{CODE_FOLDER}/{file.relative_to(base).as_posix()}", EPOCH)
+            info = zipfile.ZipInfo(f"{folder}/{file.relative_to(base).as_posix()}", EPOCH)
             info.external_attr = FILE_MODE << 16
             info.create_system = MADE_ON_UNIX
             archive.writestr(info, file.read_bytes())
-    return LambdaPackage(folder, buffer.getvalue())
+    return buffer.getvalue()
 
 
-def _compiles(file: Path, root: Path) -> None:
-    """Refuse code that Lambda could not even import, before anything is deployed."""
+def compiles(file: Path, root: Path) -> None:
+    """Refuse code that could not even be imported where it runs, before anything is deployed."""
     if file.suffix != ".py":
         return
     try:

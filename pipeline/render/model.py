@@ -15,10 +15,11 @@ def canonical(data: Any) -> str:
 
 @dataclass(frozen=True)
 class LambdaPackage:
-    """One function's code, addressed by its content."""
+    """One function's code, or a Glue script's, addressed by its content."""
 
     name: str
     content: bytes
+    suffix: str = ".zip"
 
     @property
     def sha256(self) -> str:
@@ -27,7 +28,7 @@ class LambdaPackage:
     @property
     def key(self) -> str:
         """Its place in the artifact bucket."""
-        return f"code/{self.sha256}.zip"
+        return f"code/{self.sha256}{self.suffix}"
 
     @property
     def path_or_bytes(self) -> bytes:
@@ -41,6 +42,12 @@ class Rendered:
     asl: dict[str, Any]
     template: dict[str, Any]
     lambdas: tuple[LambdaPackage, ...]
+    scripts: tuple[LambdaPackage, ...] = ()
+
+    @property
+    def code(self) -> tuple[LambdaPackage, ...]:
+        """All that must be in the bucket before the template is applied."""
+        return (*self.lambdas, *self.scripts)
 
     @property
     def asl_json(self) -> str:
@@ -57,6 +64,6 @@ class Rendered:
 
     @property
     def digest(self) -> str:
-        """sha256 over the state machine, the template and every function's code."""
-        parts = [self.asl_json, self.template_json, *(package.key for package in self.lambdas)]
+        """sha256 over the state machine, the template and all code."""
+        parts = [self.asl_json, self.template_json, *(package.key for package in self.code)]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -169,9 +169,20 @@ def _sns(called: Call, parameters: dict[str, Any], _: Names) -> list[Statement]:
     return [allow("sns:Publish", str(topic))] if called.operation == "Publish" and topic else []
 
 
+def _glue(called: Call, parameters: dict[str, Any], names: Names) -> list[Statement]:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/connect-glue.html#glue-iam"""
+    if called.operation != "StartJobRun":
+        return []
+    actions = ["glue:StartJobRun"]
+    if called.pattern == "sync":
+        actions += ["glue:GetJobRun", "glue:GetJobRuns", "glue:BatchStopJobRun"]
+    return [allow(actions, names.arn("glue", f"job/{pattern_of(parameters, 'JobName', f'{names.stack}-*')}"))]
+
+
 _RULES: dict[str, Callable[[Call, dict[str, Any], Names], list[Statement]]] = {
     "applicationautoscaling": hosting_permissions.scaling,
     "cloudwatch": hosting_permissions.alarms,
+    "glue": _glue,
     "lambda": _lambda,
     "sagemaker": _sagemaker,
     "ssm": _ssm,

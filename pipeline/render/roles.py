@@ -25,6 +25,7 @@ def resources(context: Context) -> dict[str, Resource]:
         "Training": ("sagemaker", _training(context)),
         "Processing": ("sagemaker", _processing(context)),
         "Model": ("sagemaker", _model(context)),
+        **({"Transform": ("glue", _transform(context))} if context.settings.pipeline.transforms else {}),
         "Scheduler": ("scheduler", [allow("states:StartExecution", {"Ref": "StateMachine"})]),
     }
     roles = {
@@ -47,9 +48,9 @@ def role(context: Context, service: str, actor: str, statements: list[Statement]
     condition: dict[str, Any] = {"StringEquals": {"aws:SourceAccount": context.names.account}}
     if service == "states":
         condition["ArnEquals"] = {"aws:SourceArn": context.names.state_machine_arn}
-    # Lambda's guide does not promise these keys when it assumes an execution role; a role can only be passed
-    # within its account anyway.
-    if service != "lambda":
+    # The guides of Lambda and Glue do not promise these keys when they assume a job's or function's role; a
+    # role can only be passed within its account anyway.
+    if service not in ("lambda", "glue"):
         trust["Condition"] = condition
     return {
         "Type": "AWS::IAM::Role",
@@ -123,7 +124,19 @@ def _model(context: Context) -> list[Statement]:
         *_logs(context, f"/aws/sagemaker/Endpoints/{names.stack}"),
         _metrics("/aws/sagemaker/Endpoints"),
         *_rollback_alarms(context),
+        *_capture(context),
     ]
+
+
+def _capture(context: Context) -> list[Statement]:
+    """SageMaker writes what it captures as the model's role.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-data-capture-endpoint.html
+    """
+    if not context.settings.pipeline.captured_percent:
+        return []
+    names = context.names
+    return [allow("s3:PutObject", names.bucket_arn(names.artifact_bucket, f"{names.capture_prefix}/*"))]
 
 
 def _rollback_alarms(context: Context) -> list[Statement]:
@@ -138,15 +151,18 @@ def _rollback_alarms(context: Context) -> list[Statement]:
 
 
 def _channels(context: Context, use: str) -> list[Statement]:
-    """Reading the channels of one use, by prefix, and the manifests that a window of days needs."""
+    """Reading the channels of one use, by prefix, and what a run made: manifests, and datasets."""
     data, names = context.settings.pipeline.data, context.names
     bucket = context.settings.data_bucket
-    prefixes = [f"{data.prefix}{c.prefix}/*" for _, c in sorted(data.channels.items()) if c.use == use]
-    statements = [
-        allow("s3:GetObject", [names.bucket_arn(bucket, prefix) for prefix in prefixes]),
-        _list(context, bucket, prefixes),
-    ]
-    if data.window_days > 1:
+    channels = [c for _, c in sorted(data.channels.items()) if c.use == use]
+    prefixes = [f"{data.prefix}{c.prefix}/*" for c in channels if not c.made_by]
+    statements = []
+    if prefixes:
+        statements += [
+            allow("s3:GetObject", [names.bucket_arn(bucket, prefix) for prefix in prefixes]),
+            _list(context, bucket, prefixes),
+        ]
+    if data.window_days > 1 or len(prefixes) < len(channels):
         # SageMaker lists the manifest's own key before it reads it.
         manifests = f"{names.runs_prefix}/*"
         statements.append(allow("s3:GetObject", names.bucket_arn(names.artifact_bucket, manifests)))
@@ -196,6 +212,28 @@ def _metrics(namespace: str) -> Statement:
     return allow("cloudwatch:PutMetricData", "*", {"StringEquals": {"cloudwatch:namespace": namespace}})
 
 
+# --- Glue
+
+
+def _transform(context: Context) -> list[Statement]:
+    """Reading what transforms read and their code, writing to the run's own place.
+
+    Spark writes through s3:PutObject and clears what it wrote in vain by s3:DeleteObject. Logs:
+    https://docs.aws.amazon.com/glue/latest/dg/create-service-policy.html
+    """
+    names = context.names
+    runs = f"{names.runs_prefix}/*"
+    own = names.bucket_arn(names.artifact_bucket, runs)
+    return [
+        *_channels(context, "transform"),
+        allow("s3:GetObject", names.bucket_arn(names.artifact_bucket, "code/*")),
+        allow(["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], own),
+        _list(context, names.artifact_bucket, [runs]),
+        *_logs(context, "/aws-glue/jobs/*"),
+        _metrics("Glue"),
+    ]
+
+
 # --- Lambda
 
 
@@ -208,7 +246,7 @@ def _function_log(context: Context, function: Function) -> list[Statement]:
 
 def _check_data(context: Context) -> list[Statement]:
     data, names = context.settings.pipeline.data, context.names
-    prefixes = [f"{data.prefix}{channel.prefix}/*" for _, channel in sorted(data.channels.items())]
+    prefixes = [f"{data.prefix}{channel.prefix}/*" for _, channel in sorted(data.given.items())]
     manifests = names.bucket_arn(names.artifact_bucket, f"{names.runs_prefix}/*/manifests/*")
     return [
         _list(context, context.settings.data_bucket, prefixes),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from pipeline.names import path_argument
 from pipeline.settings.toml_file import Key
 
 Problem = tuple[Key, str, str]
@@ -14,15 +15,10 @@ TAKEN = {"all", "champion", "evaluate", "evaluation", "model", "train", "trainin
 # What the state machine gives to every script, and of Glue's own parameters those that are one word:
 # https://docs.aws.amazon.com/glue/latest/dg/aws-glue-programming-etl-glue-arguments.html
 RESERVED = {
-    *("OUTPUT_PATH", "FINGERPRINT", "QUALITY", "GLUE"),
+    *("OUTPUT_PATH", "FINGERPRINT", "QUALITY", "GLUE_VERSION"),
     *("JOB_NAME", "JOB_ID", "JOB_RUN_ID", "SECURITY_CONFIGURATION"),
     *("class", "conf", "debug", "encryption_type", "mode", "scriptLocation", "TempDir"),
 }
-
-
-def argument_of(channel: str) -> str:
-    """Name of the argument by which a script is told where a channel lies."""
-    return f"{channel.upper().replace('-', '_')}_PATH"
 
 
 def transform_problems(channels: dict[str, Any], transforms: dict[str, Any]) -> Iterator[Problem]:
@@ -69,7 +65,7 @@ def _reads(name: str, transform: dict[str, Any], channels: dict[str, Any]) -> It
 def _arguments(name: str, transform: dict[str, Any]) -> Iterator[Problem]:
     arguments, reads = transform.get("arguments"), transform.get("reads")
     taken = (
-        {argument_of(read) for read in reads if isinstance(read, str)} if isinstance(reads, list) else set()
+        {path_argument(read) for read in reads if isinstance(read, str)} if isinstance(reads, list) else set()
     )
     for argument in arguments if isinstance(arguments, dict) else ():
         if argument in RESERVED | taken:

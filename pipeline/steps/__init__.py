@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from pipeline.steps.pipeline import Pipeline
     from pipeline.steps.register import Register
     from pipeline.steps.reuse import Reuse
+    from pipeline.steps.together import Together
     from pipeline.steps.train import Train
+    from pipeline.steps.transform import Transform
     from pipeline.steps.view import Settings
 
 __all__ = [
@@ -36,7 +38,9 @@ __all__ = [
     "Register",
     "Reuse",
     "Settings",
+    "Together",
     "Train",
+    "Transform",
     "tell",
 ]
 
@@ -51,7 +55,9 @@ _HOME = {
     "Register": "register",
     "Reuse": "reuse",
     "Settings": "view",
+    "Together": "together",
     "Train": "train",
+    "Transform": "transform",
     "tell": "notify",
 }
 

@@ -31,9 +31,12 @@ class Job:
     Args:
         fingerprint: the job's tag `fingerprint` is `$.run.fingerprints.<this>`.
         result: the block's result is at `$.<this>`; `$.reuse.<this>` says whether the block was skipped.
-        kind: `training` or `processing`, for which the function find_reusable knows what the result is.
+        kind: `training`, `processing` or `transform`, for which the function find_reusable knows what the
+            result is.
         model: for processing: the result of the block whose artifact the job must have read.
         output: for processing: the name of the output that holds the report.
+        within: where the result is at `$.<this>.<result>`.
+        name: for a transform: the Glue job whose runs it is looked for among.
     """
 
     fingerprint: str
@@ -41,9 +44,12 @@ class Job:
     kind: str
     model: str = ""
     output: str = ""
+    within: str = ""
+    name: str = ""
 
     def as_payload(self) -> dict[str, str]:
-        return asdict(self)
+        found = asdict(self)
+        return {key: value for key, value in found.items() if value or key not in ("within", "name")}
 
     def tags(self, settings: Settings) -> list[dict[str, Any]]:
         """The pipeline's tags, and the one by which the job is found."""

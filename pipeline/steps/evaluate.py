@@ -77,7 +77,8 @@ def evaluating(
         folder: of the run's, into which the report goes.
     """
     instance = settings.environment.processing
-    held_out = [name for name, c in sorted(settings.pipeline.data.channels.items()) if c.use == "evaluate"]
+    channels = sorted(settings.pipeline.data.channels.items())
+    held_out = {name: channel for name, channel in channels if channel.use == "evaluate"}
     if not held_out:
         raise ValueError('no channel of settings.toml has use = "evaluate": there is nothing held out')
     processor = Processor(
@@ -106,7 +107,7 @@ def evaluating(
             "AppSpecification": {**image, "ContainerEntrypoint": ["/opt/program/evaluate"]},
             "ProcessingInputs": [
                 _input("model", {"S3DataType": "S3Prefix", "S3Uri.$": artifacts}),
-                *(_input(name, found(name)) for name in held_out),
+                *(_input(name, found(name, channel)) for name, channel in held_out.items()),
             ],
             "ProcessingOutputConfig": {"Outputs": [_output("evaluation", uri)]},
             "NetworkConfig": {

@@ -12,6 +12,7 @@ from pipeline.steps.notify import tell
 from pipeline.steps.reuse import Reuse
 from pipeline.steps.route import Route
 from pipeline.steps.sdk import Catch, Chain, Choice, ChoiceRule, Fail, Graph, Pass, State, Succeed
+from pipeline.steps.together import Together
 from pipeline.steps.view import Settings
 
 # Retries, queues and what else no single timeout counts.
@@ -37,7 +38,7 @@ class Pipeline(Chain):
         blocks = [step for step in steps if isinstance(step, Block)]
         self.timeout_seconds = (
             SLACK_SECONDS
-            + sum(state.timeout_seconds or 0 for state in states)
+            + sum(_seconds(state) for state in states)
             + sum(block.wait_seconds for block in blocks)
         )
 
@@ -49,22 +50,39 @@ class Pipeline(Chain):
 def _connected(steps: list[Any]) -> list[Any]:
     """The steps with the ways between blocks that are not next to each other."""
     gateways = {
-        id(block): (block, reuse.gateway(block))
+        id(block): reuse.gateway(block)
         for reuse in steps
         if isinstance(reuse, Reuse)
         for block in reuse.blocks
     }
-    woven: list[Any] = []
     for step in steps:
-        if id(step) in gateways:
-            woven.append(gateways[id(step)][1])
-        woven.append(step)
+        if isinstance(step, Together):
+            step.close([_skipping(branch, step.end(n), gateways) for n, branch in enumerate(step.branches)])
+    woven = _woven(steps, gateways)
     route = Route(woven)
-    for block, gateway in gateways.values():
-        Reuse.connect_gateway(gateway, block, route.after(block))
+    _skip(steps, route, gateways)
     for step in steps:
         if isinstance(step, Block):
             step.connect(route)
+    return woven
+
+
+def _woven(steps: list[Any], gateways: dict[int, Any]) -> list[Any]:
+    """The steps, each that may be skipped with its gateway before it."""
+    return [each for step in steps for each in (gateways.get(id(step)), step) if each is not None]
+
+
+def _skip(steps: list[Any], route: Route, gateways: dict[int, Any]) -> None:
+    for step in steps:
+        if id(step) in gateways:
+            Reuse.connect_gateway(gateways[id(step)], step, route.after(step))
+
+
+def _skipping(branch: list[Any], end: State, gateways: dict[int, Any]) -> list[Any]:
+    """A branch, with its end as a state where its last block may be skipped."""
+    whole = [*branch, *([end] if id(branch[-1]) in gateways else [])]
+    woven = _woven(whole, gateways)
+    _skip(branch, Route(woven), gateways)
     return woven
 
 
@@ -83,11 +101,34 @@ def reachable(start: Any) -> list[State]:
     return list(seen.values())
 
 
+def _seconds(state: State) -> int:
+    """Of a Task its own limit; of a Parallel what its longest branch may take."""
+    if isinstance(state, steps.Parallel):
+        return max(sum(_seconds(inner) for inner in reachable(branch)) for branch in state.branches)
+    return state.timeout_seconds or 0
+
+
+def _protect_branch(parallel: steps.Parallel, branch: Any) -> None:
+    """What fails in a branch fails the Parallel, which leads on: no state may lead out of a branch."""
+    for state in reachable(branch):
+        if isinstance(state, JoinsFailure) and state.next_step is None:
+            name = f"{state.state_id}In{parallel.state_id}"
+            state.next(Fail(name, error="$.error.Error", cause="$.error.Cause"))
+        if isinstance(state, steps.Task) and not state.retries:
+            state.add_retry(retry.standard(str(state.resource)))
+        if isinstance(state, steps.Parallel):
+            for inner in state.branches:
+                _protect_branch(state, inner)
+
+
 def _protect(state: State, entry: State) -> None:
     if isinstance(state, JoinsFailure) and state.next_step is None:
         state.next(entry)
     if not isinstance(state, (steps.Task, steps.Parallel, steps.Map)):
         return
+    if isinstance(state, steps.Parallel):
+        for branch in state.branches:
+            _protect_branch(state, branch)
     if isinstance(state, steps.Task) and not state.retries:
         state.add_retry(retry.standard(str(state.resource)))
     if not any("States.ALL" in (catch.error_equals or []) for catch in state.catches):

@@ -57,6 +57,22 @@ def for_sagemaker() -> list[Retry]:
     ]
 
 
+def for_glue() -> list[Retry]:
+    """Throttling, service faults, and quotas that other runs may free within minutes.
+
+    The errors of StartJobRun, as botocore's model of glue has them, that pass by themselves; what has no name
+    of its own is reported as `Glue.AWSGlueException`.
+    """
+    busy = ["Glue.ConcurrentRunsExceededException", "Glue.ResourceNumberLimitExceededException"]
+    faults = [
+        "ThrottlingException",
+        "Glue.AWSGlueException",
+        "Glue.InternalServiceException",
+        "Glue.OperationTimeoutException",
+    ]
+    return [_retry(busy, 60, 5, ceiling=300), _retry(faults, 3, 3, ceiling=30)]
+
+
 def for_aws_sdk(service: str, *, unnamed: bool = True, also: tuple[str, ...] = ()) -> list[Retry]:
     """Of an `aws-sdk:<service>` task.
 
@@ -79,6 +95,8 @@ def standard(resource: str) -> list[Retry]:
         return for_lambda()
     if re.search(r":states:::sagemaker:", resource):
         return for_sagemaker()
+    if re.search(r":states:::glue:", resource):
+        return for_glue()
     if sdk := re.search(r":states:::aws-sdk:([a-z0-9]+):", resource):
         return for_aws_sdk(sdk[1])
     return [_retry(["ThrottlingException"], 3, 3, ceiling=30)]

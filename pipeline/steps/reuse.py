@@ -6,8 +6,8 @@ stands before the blocks that it may skip. FindReusable looks for the fingerprin
 a registered model goes straight to `Deploy` (or to `Approve`, if nobody has decided yet); a finished job
 stands for its block. `$.reuse` keeps what was decided, and why, in words. Whatever is in doubt is made anew.
 
-A block can be skipped if it has a `job`: its SageMaker job carries the tag `fingerprint`, and the block's
-result is read from the job alone.
+A block can be skipped if it has a `job`: its SageMaker job carries the tag `fingerprint`, its Glue run the
+argument `--FINGERPRINT`, and the block's result is read from the job alone.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ class Reuse(Block):
 
     def gateway(self, block: Block) -> Choice:
         """The state to stand before a block; `connect_gateway` says where it leads if that is skipped."""
-        return Choice(f"Is{_job(block).result.title()}Reusable")
+        name = "".join(part.title() for part in _job(block).result.split("_"))
+        return Choice(f"Is{name}Reusable")
 
     @staticmethod
     def connect_gateway(gateway: Choice, block: Block, after: Any) -> None:

@@ -31,6 +31,7 @@ __all__ = [
     "Gateway",
     "Graph",
     "LambdaStep",
+    "Parallel",
     "Pass",
     "ProcessingInput",
     "ProcessingOutput",
@@ -90,6 +91,10 @@ class _Mended:
 
 class Task(_Mended, steps.Task):
     """Any service by its ARN."""
+
+
+class Parallel(_Mended, steps.Parallel):
+    """Branches at the same time; its result is the list of theirs."""
 
 
 class LambdaStep(_Mended, steps.LambdaStep):

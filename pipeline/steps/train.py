@@ -131,21 +131,24 @@ def _request(
 
 
 def channel(name: str, settings: Any) -> dict[str, Any]:
-    """One entry of InputDataConfig: what CheckData found for the channel `name`."""
+    """One entry of InputDataConfig: what there is of the channel `name`."""
     return {
         "ChannelName": name,
         "ContentType": settings.content_type,
         "DataSource": {
             "S3DataSource": {
                 "S3DataDistributionType": "FullyReplicated",
-                **found(name),
+                **found(name, settings),
             }
         },
     }
 
 
-def found(name: str) -> dict[str, str]:
-    """What CheckData found for a channel, as the fields of an S3 source."""
+def found(name: str, settings: Any) -> dict[str, str]:
+    """What CheckData found for a channel, or a transform made, as the fields of an S3 source."""
+    if settings.made_by:
+        uri = fmt(f"{{}}/manifests/{name}.json", f"$.transforms.{settings.made_by}.output")
+        return {"S3DataType": "ManifestFile", "S3Uri.$": uri}
     path = f"$.run.channels['{name}']"
     return {"S3DataType.$": f"{path}.type", "S3Uri.$": f"{path}.uri"}
 
