@@ -21,6 +21,7 @@ from pipeline.cli import _target
 from pipeline.errors import ErrorGroup, PipelineError
 
 VERBS = (
+    "new",
     "settings",
     "render",
     "check",

@@ -77,7 +77,7 @@ class _Screen:
             if known is not None and visit.retries > known[1]:
                 _output.say(f"  {_mark('caught')} {visit.name}: try {visit.retries + 1}")
             if (visit.status != "running" or (not self._live and visit.jobs)) and self._is_news(visit):
-                _output.say(_line(visit))
+                _output.say(line(visit))
                 for sentence in sentences(visit.reuse):
                     _output.say(f"     {sentence}")
         if self._live and not step.closed:
@@ -105,7 +105,8 @@ def _mark(status: str) -> str:
     return _output.paint(sign.ljust(2), style, sys.stderr)
 
 
-def _line(visit: Visit) -> str:
+def line(visit: Visit) -> str:
+    """A visit as one line: mark, name, time, jobs, error."""
     took = _output.duration(visit.seconds(datetime.now(UTC))) if visit.status != "running" else "..."
     notes = [name for _, name in visit.jobs]
     if visit.retries:

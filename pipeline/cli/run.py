@@ -11,6 +11,7 @@ examples:
   pipeline run mnist                        in a sandbox also the first time: applies, puts the sample, runs
   pipeline run iris --date 2026-11-21       reads the data of 2026-11-20
   pipeline run iris --force                 train again although the data is known
+  pipeline run --all --parallel 2           every pipeline, two at a time, and one summary
   pipeline run iris --no-follow --json      start it and print its ARN
 
 Exit code 0 if the run succeeded (no new data counts), 1 otherwise. The same start twice attaches to the
@@ -23,7 +24,11 @@ and puts its sample where there is no data at all.
 def configure(parser: argparse.ArgumentParser) -> None:
     from pipeline.cli import _output, _target
 
-    parser.add_argument("name", metavar="NAME", help="the pipeline")
+    parser.add_argument("name", metavar="NAME", nargs="?", help="the pipeline")
+    parser.add_argument("--all", action="store_true", help="every pipeline, and one summary")
+    parser.add_argument(
+        "--parallel", type=int, default=2, metavar="N", help="with --all: so many at a time (default: 2)"
+    )
     parser.add_argument("--date", metavar="DATE", help="YYYY-MM-DD or an ISO time (default: now)")
     parser.add_argument("--force", action="store_true", help="ignore the watermark: train on known data too")
     parser.add_argument("--pull-request", default="", metavar="N", help="what brought it about: recorded")
@@ -46,6 +51,10 @@ def run(args: argparse.Namespace) -> int:
     from pipeline.errors import SettingsError
     from pipeline.execution import sandbox, start
 
+    if bool(args.name) == args.all:
+        raise SettingsError("which pipeline?", hint="pipeline run NAME, or pipeline run --all")
+    if args.all:
+        return _all(args)
     if args.stop and not args.execution:
         raise SettingsError("--stop needs --execution NAME", hint="`pipeline status NAME` lists them")
     settings, clients = _target.resolve(args)
@@ -76,3 +85,16 @@ def run(args: argparse.Namespace) -> int:
         print(started.arn)
         _output.say(f"follow it: pipeline run {args.name} --execution {started.name}")
     return 0
+
+
+def _all(args: argparse.Namespace) -> int:
+    from pipeline.cli import _run_all
+    from pipeline.errors import SettingsError
+
+    if args.execution or args.stop:
+        raise SettingsError("--execution is one pipeline's", hint="pipeline run NAME --execution ...")
+    if not args.follow:
+        raise SettingsError("--all follows its runs", hint="leave --no-follow out")
+    if args.parallel < 1:
+        raise SettingsError(f"{args.parallel} at a time is none", where="--parallel")
+    return _run_all.run_all(args)

@@ -1,0 +1,135 @@
+"""A new pipeline from one that runs: its definition, container and Glue scripts copied under a new name.
+
+What is copied is the user's from then on. Nothing points back: paths, the program's package and the place of
+the data carry the new name, so that both pipelines live in one account without meeting.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import SettingsError
+
+DEFINITIONS = Path("pipeline") / "definitions"
+# As settings ask for it (pipeline/settings/model.py: Name).
+_NAME = re.compile(r"[a-z][a-z0-9-]{1,30}")
+_LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", ".pipeline", "wheelhouse")
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was made: `folders` relative to the repository, the settings file first to be edited."""
+
+    name: str
+    source: str
+    folders: tuple[Path, ...]
+
+    @property
+    def settings(self) -> Path:
+        return DEFINITIONS / self.name / "settings.toml"
+
+
+def make(root: Path, name: str, source: str) -> Made:
+    """Copy the pipeline `source` to `name`; all of it or nothing.
+
+    Raises:
+        SettingsError: the name is none, or taken; there is no such source.
+    """
+    if not _NAME.fullmatch(name):
+        raise SettingsError(
+            f"{name!r} is no name of a pipeline", hint="lower case letters, digits and hyphens, such as churn"
+        )
+    settings = root / DEFINITIONS / source / "settings.toml"
+    if not settings.is_file():
+        known = sorted(path.parent.name for path in (root / DEFINITIONS).glob("*/settings.toml"))
+        raise SettingsError(
+            f"there is no pipeline {source!r} to start from", hint=f"one of {', '.join(known)}"
+        )
+    copies = dict(_copies(settings, name, source))
+    for target in copies.values():
+        if (root / target).exists():
+            raise SettingsError("is there already", where=str(target), hint="choose another name")
+    old = tomllib.loads(settings.read_text(encoding="utf-8"))["container"]
+    with ExitStack() as stack:
+        for folder, target in copies.items():
+            place = root / target
+            beside = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=place.parent, prefix=".new-")))
+            shutil.copytree(root / folder, beside / "made", ignore=_LEFT_OUT)
+            _rename(beside / "made", source, old, name)
+            if target == DEFINITIONS / name:
+                _own_data(beside / "made" / "settings.toml", name)
+        moved: list[Path] = []
+        try:
+            for target in copies.values():
+                place = root / target
+                (found,) = place.parent.glob(".new-*/made")
+                found.rename(place)
+                moved.append(place)
+        except BaseException:
+            for place in moved:
+                shutil.rmtree(place, ignore_errors=True)
+            raise
+    return Made(name, source, tuple(copies.values()))
+
+
+def _copies(settings: Path, name: str, source: str) -> Iterator[tuple[Path, Path]]:
+    """Folder of the source -> folder of the new one, relative to the repository."""
+    data = tomllib.loads(settings.read_text(encoding="utf-8"))
+    yield DEFINITIONS / source, DEFINITIONS / name
+    yield Path("container") / data["container"], Path("container") / _module(name)
+    # Those of the repository's common library stay where they are.
+    scripts = {Path(transform["script"]).parts[0] for transform in data.get("transforms", {}).values()}
+    for folder in sorted(scripts - {"common"}):
+        yield Path("glue_scripts") / folder, Path("glue_scripts") / _module(name)
+
+
+def _module(name: str) -> str:
+    """The name as folders of Python code have it."""
+    return name.replace("-", "_")
+
+
+def _rename(folder: Path, source: str, container: str, name: str) -> None:
+    """Paths and names that would still be the source's: in texts, and of the program's package."""
+    module = _module(name)
+    changes = (
+        (rf"\b{re.escape(container)}_program\b", f"{module}_program"),
+        (rf"\b{re.escape(container)}-serve\b", f"{name}-serve"),
+        (rf"\bdefinitions/{re.escape(source)}\b", f"definitions/{name}"),
+        (rf"\bcontainer/{re.escape(container)}\b", f"container/{module}"),
+        (rf"\bglue_scripts/{re.escape(container)}\b", f"glue_scripts/{module}"),
+        (rf'^(container\s*=\s*)"{re.escape(container)}"', rf'\1"{module}"'),
+        (rf'^(script\s*=\s*)"{re.escape(container)}/', rf'\1"{module}/'),
+    )
+    for path in sorted(folder.rglob("*")):
+        if not path.is_file():
+            continue
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+        changed = text
+        for pattern, new in changes:
+            changed = re.sub(pattern, new, changed, flags=re.MULTILINE)
+        if changed != text:
+            path.write_text(changed, encoding="utf-8")
+    for package in list(folder.glob(f"{container}_program")):
+        package.rename(folder / f"{module}_program")
+
+
+def _own_data(settings: Path, name: str) -> None:
+    """Keys below a prefix of the pipeline's own: the sample of the source may lie in the same bucket."""
+    text = settings.read_text(encoding="utf-8")
+    head, table, rest = text.partition("\n[data]\n")
+    assert table, "the settings have a table [data]"
+    # The table ends where the next one begins.
+    body, next_table, after = rest.partition("\n[")
+    body = "".join(line for line in body.splitlines(keepends=True) if not re.match(r"prefix\s*=", line))
+    own = f'prefix = "{name}/"\n'
+    settings.write_text(f"{head}{table}{own}{body}{next_table}{after}", encoding="utf-8")
