@@ -38,6 +38,7 @@ def settings_json(settings: Settings) -> str:
     data = settings.model_dump(mode="json", exclude={"root"})
     for name in ("stack_name", "artifact_bucket", "data_bucket"):
         data[name] = getattr(settings, name)
+    data["captured_percent"] = settings.pipeline.captured_percent
     if code := glue.locations(settings):
         data["code"] = code
     return canonical(data)

@@ -284,6 +284,13 @@ class PipelineSettings(Model):
         int, Field(ge=1, le=50, description="superseded configs kept for rollback")
     ] = 2
 
+    @property
+    def captured_percent(self) -> int:
+        """Of the endpoint's requests: all where [monitor] compares them, unless [capture] says how many."""
+        if self.capture.percent is None:
+            return 100 if self.monitor else 0
+        return self.capture.percent
+
 
 class Settings(Model):
     """All that is desired of one pipeline in one environment."""

@@ -23,7 +23,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.errors import DefinitionError
-from pipeline.steps import retry, rollout, scaling, smoke
+from pipeline.steps import capture, retry, rollout, scaling, smoke
 from pipeline.steps.block import (
     CALL_SECONDS,
     Block,
@@ -143,6 +143,7 @@ def _config(settings: Settings, name: str) -> EndpointConfigStep:
             "EndpointConfigName.$": name,
             "ProductionVariants": [rollout.variant(settings, name)],
             "Tags": tags(settings),
+            **capture.config(settings),
         },
         drop=("EndpointConfigName",),
     ).select({"EndpointConfigArn.$": "$.EndpointConfigArn"})

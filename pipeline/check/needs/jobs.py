@@ -34,22 +34,30 @@ _IMAGES = ("TrainingImage", "ImageUri", "Image")
 _READS = ("S3DataSource.S3Uri", "S3Input.S3Uri", "ModelDataUrl")
 _WRITES = ("OutputDataConfig.S3OutputPath", "S3Output.S3Uri", "DebugHookConfig.S3OutputPath")
 _BOTH = ("CheckpointConfig.S3Uri",)
+# Of an endpoint's configuration, written as its model's role:
+# https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-data-capture-endpoint.html
+_CAPTURES = "DataCaptureConfig.DestinationS3Uri"
 
 
 def of_jobs(subject: Subject) -> Iterator[tuple[str, Need]]:
     """Every (role, need) of the roles that Tasks hand to SageMaker."""
     watched = False
     hosts: dict[str, State] = {}
+    captured: list[tuple[State, str]] = []
     for task in tasks(subject.asl):
         call = integration(task.body)
         if call is None or call.service != "sagemaker":
             continue
+        captured += [(task, uri) for path, uri in _values(task.arguments) if path.endswith(_CAPTURES)]
         watched = watched or rolls_back(call, task.arguments if isinstance(task.arguments, dict) else {})
         for role in {role_named(subject, value) for value in role_values(task.arguments)} - {""}:
             if call.operation == "CreateModel":
                 hosts[role] = task
             for need in _of_task(subject, task):
                 yield role, need
+    for role in hosts:
+        for task, uri in captured:
+            yield role, Need("s3:PutObject", _objects(uri), f"{task.name} captures requests", task.path)
     for role, task in hosts.items() if watched else ():
         yield (
             role,

@@ -109,3 +109,18 @@ def test_a_resource_says_what_is_called(resource: str, expected: Call | None) ->
 def test_a_role_is_a_reference_or_what_was_written() -> None:
     assert role_reference("${TrainingRoleArn}") == {"Fn::GetAtt": ["TrainingRole", "Arn"]}
     assert role_reference("arn:aws:iam::123456789012:role/x") == "arn:aws:iam::123456789012:role/x"
+
+
+def test_the_model_writes_what_is_captured_and_nothing_else(make_settings: Callable[..., Settings]) -> None:
+    from pipeline.render.context import Context
+    from pipeline.render.roles import resources
+
+    def may(pipeline: dict[str, Any]) -> dict[str, list[Any]]:
+        settings = make_settings(pipeline=pipeline)
+        context = Context(settings, Names.of(settings), {"States": {}}, [], ())
+        policy = resources(context)["ModelRole"]["Properties"]["Policies"][0]["PolicyDocument"]
+        return granted(policy["Statement"])
+
+    assert "s3:PutObject" not in may({})
+    found = may({"capture": {"percent": 5}})
+    assert found["s3:PutObject"] == ["arn:aws:s3:::ml-123456789012-eu-west-1/demo-dev/capture/*"]
