@@ -1,8 +1,8 @@
 """What of a state machine decides what a run makes: hashes of it for each step, the gate and the serving.
 
-A job whose tag `fingerprint` is `$.run.fingerprints.<step>` is a step: it may be found again by that tag.
-Jobs without the tag count into every step, since anything may depend on what they leave. The function
-check_data adds the data and the image.
+A job whose tag `fingerprint` is `$.run.fingerprints.<step>` is a step: it may be found again by that tag. A
+run of a Glue job has no tags: it is known by its argument `--FINGERPRINT`. Jobs without either count into
+every step, since anything may depend on what they leave. The function check_data adds the data and the image.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ _NOT_DECISIVE = {
     "EnableInterContainerTrafficEncryption",
     "EnableManagedSpotTraining",
     "ExperimentConfig",
+    "NumberOfWorkers",
     "OutputDataConfig",
     "ProcessingOutputConfig",
     "ProfilerConfig",
@@ -33,10 +34,17 @@ _NOT_DECISIVE = {
     "StoppingCondition",
     "Tags",
     "TensorBoardOutputConfig",
+    "Timeout",
     "VpcConfig",
+    "WorkerType",
 }
 # The image counts by its digest; what is read out of the log changes nothing in the model.
 _NOT_OF_THE_PROGRAM = {"TrainingImage", "ImageUri", "MetricDefinitions", "EnableSageMakerMetricsTimeSeries"}
+
+# Arguments of a Glue run that say where something lies, or what it is known by.
+_NOT_OF_THE_SCRIPT = {"--FINGERPRINT", "--OUTPUT_PATH"}
+# Those that name code in the account's bucket by its content: the bucket is another one in another account.
+_CODE = {"--scriptLocation", "--extra-py-files"}
 
 # What the endpoint is; how it gets there (rollout, alarms of a deployment) waits for the next deployment.
 _SERVING = {
@@ -86,7 +94,10 @@ def recipes(asl: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tagged(parameters: dict[str, Any]) -> str:
-    """The path in a job's tag `fingerprint`; "" without one."""
+    """The path in a job's tag or argument `fingerprint`; "" without one."""
+    arguments = parameters.get("Arguments")
+    if isinstance(arguments, dict):
+        return str(arguments.get("--FINGERPRINT.$") or arguments.get("--FINGERPRINT") or "")
     tags = parameters.get("Tags")
     if not isinstance(tags, list):
         return ""
@@ -126,9 +137,17 @@ def _decisive(parameters: dict[str, Any]) -> dict[str, Any]:
             found[plain] = value.get("EnableNetworkIsolation", False)
         elif plain in ("AlgorithmSpecification", "AppSpecification") and isinstance(value, dict):
             found[plain] = {k: v for k, v in value.items() if k not in _NOT_OF_THE_PROGRAM}
+        elif plain == "Arguments" and isinstance(value, dict):
+            found[plain] = _arguments(value)
         else:
             found[key] = value
     return found
+
+
+def _arguments(given: dict[str, Any]) -> dict[str, Any]:
+    """Of a Glue run: its code by content, and all that the script may make something of."""
+    found = {k: v for k, v in given.items() if k.removesuffix(".$") not in _NOT_OF_THE_SCRIPT}
+    return {k: str(v).rpartition("/")[2] if k in _CODE else v for k, v in found.items()}
 
 
 def _is_address(key: str) -> bool:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.functions import Function
-from pipeline.render import permissions
+from pipeline.render import function_roles, permissions
 from pipeline.render.context import Context, Resource
+from pipeline.render.grants import listing
 from pipeline.render.permissions import Statement, allow, merge
 from pipeline.settings.hosting_problems import ALARM_KINDS
 
@@ -33,7 +33,7 @@ def resources(context: Context) -> dict[str, Resource]:
         for actor, (service, found) in statements.items()
     }
     for function in context.functions:
-        found = [*_function_log(context, function), *_FUNCTIONS[function.folder](context)]
+        found = function_roles.statements(context, function)
         roles[f"{function.logical_id}Role"] = role(context, "lambda", function.logical_id, merge(found))
     return roles
 
@@ -97,7 +97,7 @@ def _training(context: Context) -> list[Statement]:
         # A resumed job reads what the interrupted one left, and SageMaker replaces it.
         statements += [
             allow(["s3:GetObject", "s3:DeleteObject"], checkpoints),
-            _list(context, bucket, [f"{names.checkpoints_prefix}/*"]),
+            listing(context, bucket, [f"{names.checkpoints_prefix}/*"]),
         ]
     return statements
 
@@ -109,7 +109,7 @@ def _processing(context: Context) -> list[Statement]:
         *_channels(context, "evaluate"),
         *_job(context, "ProcessingJobs"),
         allow("s3:GetObject", names.bucket_arn(names.artifact_bucket, models)),
-        _list(context, names.artifact_bucket, [models]),
+        listing(context, names.artifact_bucket, [models]),
         allow("s3:PutObject", names.bucket_arn(names.artifact_bucket, f"{names.runs_prefix}/*")),
     ]
 
@@ -119,7 +119,7 @@ def _model(context: Context) -> list[Statement]:
     models = f"{context.settings.pipeline.data.prefix}output-model/*"
     return [
         allow("s3:GetObject", names.bucket_arn(names.artifact_bucket, models)),
-        _list(context, names.artifact_bucket, [models]),
+        listing(context, names.artifact_bucket, [models]),
         *_image(context),
         *_logs(context, f"/aws/sagemaker/Endpoints/{names.stack}"),
         _metrics("/aws/sagemaker/Endpoints"),
@@ -160,19 +160,14 @@ def _channels(context: Context, use: str) -> list[Statement]:
     if prefixes:
         statements += [
             allow("s3:GetObject", [names.bucket_arn(bucket, prefix) for prefix in prefixes]),
-            _list(context, bucket, prefixes),
+            listing(context, bucket, prefixes),
         ]
     if data.window_days > 1 or len(prefixes) < len(channels):
         # SageMaker lists the manifest's own key before it reads it.
         manifests = f"{names.runs_prefix}/*"
         statements.append(allow("s3:GetObject", names.bucket_arn(names.artifact_bucket, manifests)))
-        statements.append(_list(context, names.artifact_bucket, [manifests]))
+        statements.append(listing(context, names.artifact_bucket, [manifests]))
     return statements
-
-
-def _list(context: Context, bucket: str, prefixes: list[str]) -> Statement:
-    condition = {"StringLike": {"s3:prefix": prefixes}}
-    return allow("s3:ListBucket", context.names.bucket_arn(bucket), condition)
 
 
 def _job(context: Context, kind: str) -> list[Statement]:
@@ -228,127 +223,7 @@ def _transform(context: Context) -> list[Statement]:
         *_channels(context, "transform"),
         allow("s3:GetObject", names.bucket_arn(names.artifact_bucket, "code/*")),
         allow(["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], own),
-        _list(context, names.artifact_bucket, [runs]),
+        listing(context, names.artifact_bucket, [runs]),
         *_logs(context, "/aws-glue/jobs/*"),
         _metrics("Glue"),
     ]
-
-
-# --- Lambda
-
-
-def _function_log(context: Context, function: Function) -> list[Statement]:
-    """The group exists with its retention already, so making groups is not allowed."""
-    group = f"log-group:/aws/lambda/{context.names.function(function.folder)}"
-    streams = context.names.arn("logs", f"{group}:log-stream:*")
-    return [allow(["logs:CreateLogStream", "logs:PutLogEvents"], streams)]
-
-
-def _check_data(context: Context) -> list[Statement]:
-    data, names = context.settings.pipeline.data, context.names
-    prefixes = [f"{data.prefix}{channel.prefix}/*" for _, channel in sorted(data.given.items())]
-    manifests = names.bucket_arn(names.artifact_bucket, f"{names.runs_prefix}/*/manifests/*")
-    return [
-        _list(context, context.settings.data_bucket, prefixes),
-        allow("ssm:GetParameter", names.arn("ssm", f"parameter{names.watermark}")),
-        allow("s3:PutObject", manifests),
-    ]
-
-
-def _gate(context: Context) -> list[Statement]:
-    names = context.names
-    return [
-        allow("s3:GetObject", _reports(context, "evaluation", "champion")),
-        # Without it a report that is missing reads as access denied.
-        _list(context, names.artifact_bucket, [f"{names.runs_prefix}/*"]),
-    ]
-
-
-def _reports(context: Context, *folders: str) -> list[str]:
-    """Objects in these folders of every run: another run's evaluation is what the champion is known by."""
-    names = context.names
-    return [names.bucket_arn(names.artifact_bucket, f"{names.runs_prefix}/*/{each}/*") for each in folders]
-
-
-def _find_champion(context: Context) -> list[Statement]:
-    names, sagemaker = context.names, "sagemaker"
-    return [
-        allow("sagemaker:DescribeEndpoint", names.arn(sagemaker, f"endpoint/{names.stack}")),
-        allow("sagemaker:DescribeEndpointConfig", names.arn(sagemaker, f"endpoint-config/{names.stack}-*")),
-        allow("sagemaker:DescribeModel", names.arn(sagemaker, f"model/{names.stack}-*")),
-        allow(
-            ["sagemaker:DescribeModelPackage", "sagemaker:ListModelPackages"],
-            names.arn(sagemaker, f"model-package/{names.stack}/*"),
-        ),
-        allow("s3:GetObject", _reports(context, "evaluation")),
-        _list(context, names.artifact_bucket, [f"{names.runs_prefix}/*"]),
-    ]
-
-
-def _find_reusable(context: Context) -> list[Statement]:
-    names, sagemaker = context.names, "sagemaker"
-    models = f"{context.settings.pipeline.data.prefix}output-model/*"
-    reports = f"{names.runs_prefix}/*"
-    jobs = [names.arn(sagemaker, f"{kind}/{names.stack}-*") for kind in ("training-job", "processing-job")]
-    container = context.settings.pipeline.container
-    return [
-        allow(
-            ["sagemaker:DescribeModelPackage", "sagemaker:ListModelPackages"],
-            names.arn(sagemaker, f"model-package/{names.stack}/*"),
-        ),
-        # Listing knows no resources.
-        allow(["sagemaker:ListProcessingJobs", "sagemaker:ListTrainingJobs"], "*"),
-        allow("sagemaker:ListTags", jobs),
-        allow("sagemaker:DescribeTrainingJob", jobs[0]),
-        allow("sagemaker:DescribeProcessingJob", jobs[1]),
-        allow("s3:GetObject", [names.bucket_arn(names.artifact_bucket, key) for key in (models, reports)]),
-        # Without it an object that is gone reads as access denied.
-        _list(context, names.artifact_bucket, [models, reports]),
-        allow("ecr:DescribeImages", names.arn("ecr", f"repository/{names.project}/{container}")),
-    ]
-
-
-def _notify(context: Context) -> list[Statement]:
-    secret = context.settings.environment.notification.slack_secret
-    if not (secret and context.settings.environment.notification.enabled):
-        return []
-    # Secrets Manager adds a hyphen and six characters to the name.
-    return [
-        allow("secretsmanager:GetSecretValue", context.names.arn("secretsmanager", f"secret:{secret}-??????"))
-    ]
-
-
-def _request_approval(context: Context) -> list[Statement]:
-    names = context.names
-    return [allow("s3:PutObject", names.bucket_arn(names.artifact_bucket, f"{names.approvals_prefix}/*"))]
-
-
-def _smoke_test(context: Context) -> list[Statement]:
-    names = context.names
-    return [allow("sagemaker:InvokeEndpoint", names.arn("sagemaker", f"endpoint/{names.stack}"))]
-
-
-def _collect_superseded(context: Context) -> list[Statement]:
-    names = context.names
-    configs = names.arn("sagemaker", f"endpoint-config/{names.stack}-*")
-    return [
-        allow("sagemaker:DescribeEndpoint", names.arn("sagemaker", f"endpoint/{names.stack}")),
-        allow(["sagemaker:DeleteEndpointConfig", "sagemaker:DescribeEndpointConfig"], configs),
-        allow("sagemaker:DeleteModel", names.arn("sagemaker", f"model/{names.stack}-*")),
-        # Listing knows no resources.
-        allow(["sagemaker:ListEndpointConfigs", "sagemaker:ListModels"], "*"),
-        allow("cloudwatch:DescribeAlarms", names.arn("cloudwatch", "alarm:*")),
-        allow("cloudwatch:DeleteAlarms", names.arn("cloudwatch", f"alarm:{names.stack}-*")),
-    ]
-
-
-_FUNCTIONS = {
-    "check_data": _check_data,
-    "find_reusable": _find_reusable,
-    "find_champion": _find_champion,
-    "gate": _gate,
-    "notify": _notify,
-    "request_approval": _request_approval,
-    "smoke_test": _smoke_test,
-    "collect_superseded": _collect_superseded,
-}

@@ -7,9 +7,9 @@ and with what was found under the names that making it would have filled.
 Event to read: {"input": with PACKAGE, "defaults", "start_time", "execution_arn", "manual", "metrics"}.
 
 Only what is whole counts: approved (or waiting for approval, where a human decides), completed, by its own
-tag or metadata of this fingerprint, its artifact unchanged in S3, its image in ECR. Everything else is named
-as the reason why something is made anew. An AWS call that fails fails the run: to train for want of an answer
-could cost more. Environment: STACK_NAME, ARTIFACT_BUCKET, IMAGE_URI.
+tag, argument or metadata of this fingerprint, its artifact unchanged in S3, its image in ECR. Everything else
+is named as the reason why something is made anew. An AWS call that fails fails the run: to train for want of
+an answer could cost more. Environment: STACK_NAME, ARTIFACT_BUCKET, IMAGE_URI.
 """
 
 from __future__ import annotations
@@ -101,7 +101,23 @@ def find(event: Mapping[str, Any]) -> dict[str, Any]:
         reuse[job["result"]] = {"reuse": result is not None, "why": why}
         if result is not None:
             done[job["result"]] = result
-    return {**state, **done, "reuse": reuse}
+    return {**state, **placed(jobs, done, state), "reuse": reuse}
+
+
+def placed(
+    jobs: Sequence[Mapping[str, str]], done: Mapping[str, Any], state: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The results where making them would have left them: at `$.<result>`, or within another object."""
+    found: dict[str, Any] = {}
+    for job in jobs:
+        if job["result"] not in done:
+            continue
+        within = job.get("within", "")
+        if within:
+            found.setdefault(within, dict(state.get(within, {})))[job["result"]] = done[job["result"]]
+        else:
+            found[job["result"]] = done[job["result"]]
+    return found
 
 
 def read(event: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from .transforms import find_transform
 from .whole import CLOCKS_DIFFER, Unusable, check_age, client, head
 
 
@@ -84,6 +85,8 @@ def find_job(
     job: Mapping[str, str], run: Mapping[str, Any], done: Mapping[str, Any]
 ) -> tuple[dict[str, Any] | None, str]:
     """A block's result from an earlier job; else None and why not."""
+    if job["kind"] == "transform":
+        return find_transform(job, run)
     if job["model"] and job["model"] not in done:
         return None, f"the {job['model']} is made anew"
     operation, kind, read = KINDS[job["kind"]]
