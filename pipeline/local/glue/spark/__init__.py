@@ -6,9 +6,10 @@
 Nothing here knows Glue's API: states, limits and permissions are the callers'.
 """
 
-from __future__ import annotations
-
+from pipeline.local.glue.spark.environment import prepare
 from pipeline.local.glue.spark.model import (
+    ERROR,
+    OUTPUT,
     Ended,
     Environment,
     OnOutput,
@@ -16,8 +17,11 @@ from pipeline.local.glue.spark.model import (
     SparkRun,
     SparkUnavailable,
 )
+from pipeline.local.glue.spark.run import launch
 
 __all__ = [
+    "ERROR",
+    "OUTPUT",
     "Ended",
     "Environment",
     "OnOutput",
@@ -27,22 +31,3 @@ __all__ = [
     "launch",
     "prepare",
 ]
-
-
-def prepare(glue_version: str) -> Environment:
-    """The environment of a Glue version, made if need be (once for all clones, kept in the user's cache).
-
-    Raises:
-        SparkUnavailable: no such Glue version is known here, or something must be installed first.
-    """
-    raise SparkUnavailable(f"Glue {glue_version}: no environment is known yet.")
-
-
-def launch(job: SparkJob, on_output: OnOutput) -> SparkRun:
-    """Start `job`; `on_output` gets its lines as they come.
-
-    Raises:
-        SparkUnavailable: as `prepare`.
-    """
-    prepare(job.glue_version)
-    raise SparkUnavailable(f"{job.job_name}: {on_output}")

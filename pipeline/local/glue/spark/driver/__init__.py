@@ -1,0 +1,1 @@
+"""What runs in the driver's own interpreter, before and after the script; it imports nothing of ours."""

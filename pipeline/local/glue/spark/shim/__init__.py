@@ -1,0 +1,1 @@
+"""Put on a run's path: what a Glue script imports that no open package has."""
