@@ -76,8 +76,8 @@ class Changes:
     """
 
     version: Callable[[], Any] = lambda: ()
-    mark: Callable[[], int] = lambda: 0
-    kept: Callable[[int], None] = lambda _: None
+    mark: Callable[[], Any] = lambda: None
+    kept: Callable[[Any], None] = lambda _: None
 
 
 @dataclass
@@ -235,7 +235,7 @@ class Saver:
             return None
         return str(text)
 
-    def _write(self, texts: dict[str, str], mark: int, *, together: bool) -> None:
+    def _write(self, texts: dict[str, str], mark: Any, *, together: bool) -> None:
         if together:
             commit.write(self._folder, {f"{key}.json": text for key, text in texts.items()}, mark)
             self._changes.kept(mark)

@@ -45,6 +45,7 @@ from pipeline.local.registry.front import Front, is_registry_path
 logger = logging.getLogger("pipeline.local")
 
 _SAGEMAKER = "pipeline.local.sagemaker.service"
+_GLUE = "pipeline.local.glue.service"
 _STATES = "pipeline.local.states"
 _SCALING = "pipeline.local.autoscaling.service"
 _CLOUDFORMATION = "ministack.services.cloudformation"
@@ -79,6 +80,8 @@ def install() -> Application:
     sagemaker = importlib.import_module(_SAGEMAKER)
     registry.register_service("sagemaker", sagemaker, target_prefixes=("SageMaker.",))
     registry.register_service(routing.RUNTIME, sagemaker, host_patterns=(r"runtime\.sagemaker\.",))
+    glue = importlib.import_module(_GLUE)
+    registry.register_service("glue", glue, target_prefixes=("AWSGlue.",))
     scaling = importlib.import_module(_SCALING)
     registry.register_service("application-autoscaling", scaling, target_prefixes=(scaling.TARGET_PREFIX,))
     imports.after("ministack.services.stepfunctions", lambda it: importlib.import_module(_STATES).install(it))
@@ -110,7 +113,7 @@ def install() -> Application:
         saver.start()
         threading.Thread(target=alarms.watch, args=(stopped, reported), name="alarms", daemon=True).start()
         saver.touch()
-        _call("on_start", _SAGEMAKER, _SCALING, _STATES)
+        _call("on_start", _SAGEMAKER, _GLUE, _SCALING, _STATES)
         importlib.import_module("ministack.services.cloudformation")
         if "ministack.services.ecr" in sys.modules:
             ecr.remove_unreferenced()
@@ -120,7 +123,7 @@ def install() -> Application:
         if not stacks.settled(_SETTLE_SECONDS):
             logger.warning("a stack is still being changed: what was done to it is given up")
         # Executions first: one that is still at work would take the end of its job for a failure of the job.
-        _call("on_stop", _STATES, _SCALING, _SAGEMAKER)
+        _call("on_stop", _STATES, _SCALING, _GLUE, _SAGEMAKER)
         pushed.backend.stop()
         lambdas.stop()
 

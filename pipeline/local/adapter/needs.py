@@ -245,6 +245,19 @@ def _package_group(change: Change) -> Iterator[Need]:
     yield from _tagged(change, "sagemaker", arn, "AddTags", "DeleteTags")
 
 
+def _glue_job(change: Change) -> Iterator[Need]:
+    arn = change.arn("glue", f"job/{change.named('Name')}")
+    yield from _one_of(change, arn, "glue:CreateJob", "glue:UpdateJob", "glue:DeleteJob")
+    if change.creates or change.deletes:
+        yield Need("glue:GetJob", arn)
+    if not change.deletes:
+        # UpdateJob overwrites all of a job, its role too.
+        role = str(change.new.get("Role", ""))
+        known = role if role.startswith("arn:") else change.arn("iam", f"role/{role}", region="")
+        yield from _passes(known, "glue")
+    yield from _tagged(change, "glue", arn)
+
+
 def _repository(change: Change) -> Iterator[Need]:
     arn = change.arn("ecr", f"repository/{change.named('RepositoryName')}")
     if change.creates:
@@ -329,6 +342,7 @@ _RULES: dict[str, Rule] = {
     "AWS::CloudWatch::Alarm": _alarm,
     "AWS::CodeBuild::Project": _project,
     "AWS::ECR::Repository": _repository,
+    "AWS::Glue::Job": _glue_job,
     "AWS::IAM::ManagedPolicy": _managed_policy,
     "AWS::IAM::OIDCProvider": _provider,
     "AWS::IAM::Policy": _inline_policy,

@@ -5,7 +5,7 @@ IAM weighs CreateLogStream, DeleteLogStream, GetLogEvents and PutLogEvents on
 AWS's denials show; only tagging is weighed on the bare group
 (https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/iam-access-control-overview-cwl.html). PutMetricData
 has the condition key cloudwatch:namespace. MiniStack weighs all of it on the bare group and knows no such
-key, so roles that AWS denies would be allowed, and the other way round.
+key, so roles that AWS denies would be allowed, and the other way round. Glue is ours: it weighs by itself.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ _PUT_METRIC = "cloudwatch:PutMetricData"
 
 def install() -> None:
     """Refine the resource and the condition keys of a request."""
+    iam_actions.SERVICE_TO_IAM_NAMESPACE.pop("glue", None)
     resource, context = iam_actions.extract_resource_arn, iam_actions.request_tag_context
 
     def refined_resource(

@@ -20,10 +20,9 @@ from ministack.core import persistence as theirs
 from ministack.core.responses import AccountRegionScopedDict
 
 from pipeline.local import commit, context
-from pipeline.local.adapter import imports, stacks
+from pipeline.local.adapter import imports, records, stacks
 from pipeline.local.adapter.registry import Handler, Response, failure
 from pipeline.local.persistence import Changes, Item, Saver, Store, read_items
-from pipeline.local.sagemaker.store import store as records
 
 logger = logging.getLogger("pipeline.local")
 
@@ -39,6 +38,7 @@ _ALSO_WRITES = {
     "states": (LOGS, "cloudwatch", "eventbridge"),
     "logs": ("cloudwatch",),
     "monitoring": ("sns",),
+    "glue": (LOGS,),
     "s3": ("sqs", "sns", "eventbridge"),
     "sagemaker": (LOGS, "cloudwatch"),
     "sns": ("sqs",),
@@ -87,16 +87,11 @@ def install() -> Saver:
     """Let our saver write MiniStack's state; returns it, not started yet."""
     folder = context.paths().services
     # First what a killed server had begun to keep, then what it had not.
-    records.undo.forget(records.root(), commit.finish(folder) or 0)
-    taken_back = records.undo.roll_back(records.root())
+    records.forget(commit.finish(folder))
+    taken_back = records.roll_back()
     if taken_back:
-        logger.warning("a stack's change was cut short: %d SageMaker records put back", taken_back)
-    changes = Changes(
-        stacks.version,
-        lambda: records.undo.size(records.root()),
-        lambda mark: records.undo.forget(records.root(), mark),
-    )
-    saver = Saver(folder, _encode, _stores, changes)
+        logger.warning("a stack's change was cut short: %d records put back", taken_back)
+    saver = Saver(folder, _encode, _stores, Changes(stacks.version, records.mark, records.forget))
     # CloudFormation takes longer to import than all the rest together, and nothing but its own requests looks
     # at its stacks: they are loaded when it is imported, which the server does once it listens.
     app.load_state = lambda key: None if key == STACKS else _load(saver, key)

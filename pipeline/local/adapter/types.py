@@ -7,9 +7,12 @@ from typing import Any
 
 from pipeline.local import states
 from pipeline.local.adapter import account_types, callers, projects
+from pipeline.local.api.store import Store
+from pipeline.local.glue import cloudformation as glue
+from pipeline.local.glue.store import store as glue_records
 from pipeline.local.roles import RoleNotAssumable, check
-from pipeline.local.sagemaker import cloudformation
-from pipeline.local.sagemaker.store import store
+from pipeline.local.sagemaker import cloudformation as sagemaker
+from pipeline.local.sagemaker.store import store as sagemaker_records
 
 # `AWS::<this>::*`: the services of `registry.OFFERED`, by their name in CloudFormation.
 OFFERED = frozenset(
@@ -49,8 +52,9 @@ def install(provisioners: Any) -> None:
     states.install_cloudformation(provisioners)
     handlers.update(account_types.handlers())
     handlers["AWS::CodeBuild::Project"] = projects.resource()
-    handlers.update({name: _undoable(handler) for name, handler in cloudformation.HANDLERS.items()})
-    _BLOCKING.update(cloudformation.HANDLERS)
+    for ours, records in ((sagemaker.HANDLERS, sagemaker_records), (glue.HANDLERS, glue_records)):
+        handlers.update({name: _undoable(handler, records) for name, handler in ours.items()})
+        _BLOCKING.update(ours)
     callers.install(handlers)
 
 
@@ -60,12 +64,12 @@ def install_worker_threads(stacks: Any) -> None:
     stacks._runs_on_worker_thread = lambda name: name in _BLOCKING or theirs(name)
 
 
-def _undoable(handler: dict[str, Any]) -> dict[str, Any]:
+def _undoable(handler: dict[str, Any], records: Store[Any]) -> dict[str, Any]:
     """The handlers of a type whose records are written at once: a stack's unfinished change is taken back."""
 
     def within(function: Callable) -> Callable:
         def run(*arguments: Any) -> Any:
-            with store.undoable():
+            with records.undoable():
                 return function(*arguments)
 
         return run

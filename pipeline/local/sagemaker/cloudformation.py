@@ -42,18 +42,19 @@ def _typed(operation: str, properties: Properties, *, without: tuple[str, ...] =
 
     shape = model().operation_model(operation).input_shape
     given = {key: value for key, value in properties.items() if key not in without}
-    return dict(_convert(shape, given))
+    return dict(converted(shape, given))
 
 
-def _convert(shape: Any, value: Any) -> Any:
+def converted(shape: Any, value: Any) -> Any:
+    """A template's value as the shape has it: its numbers and booleans may be text, and the other way."""
     kind = shape.type_name
     if kind == "structure" and isinstance(value, dict):
         members = shape.members
-        return {k: _convert(members[k], v) if k in members else v for k, v in value.items() if v is not None}
+        return {k: converted(members[k], v) if k in members else v for k, v in value.items() if v is not None}
     if kind == "list" and isinstance(value, list):
-        return [_convert(shape.member, item) for item in value]
+        return [converted(shape.member, item) for item in value]
     if kind == "map" and isinstance(value, dict):
-        return {key: _convert(shape.value, item) for key, item in value.items()}
+        return {key: converted(shape.value, item) for key, item in value.items()}
     if kind in ("integer", "long", "float", "double") and isinstance(value, str):
         try:
             return float(value) if kind in ("float", "double") else int(value)
@@ -66,7 +67,7 @@ def _convert(shape: Any, value: Any) -> Any:
     return value
 
 
-def _generated(logical_id: str, stack: str, limit: int = 63) -> str:
+def generated(logical_id: str, stack: str, limit: int = 63) -> str:
     """CloudFormation's own name for a resource that is given none: logical id and a random end."""
     end = secrets.token_hex(6)
     stem = f"{logical_id}-{stack}"[: limit - len(end) - 1].rstrip("-")
@@ -90,7 +91,7 @@ def _named(kind: str, noun: str) -> dict[str, Any]:
     member = f"{noun}Name"
 
     def create(logical_id: str, properties: Properties, stack: str) -> Created:
-        name = properties.get(member) or _generated(logical_id, stack)
+        name = properties.get(member) or generated(logical_id, stack)
         _call(f"Create{noun}", _typed(f"Create{noun}", {**properties, member: name}))
         arn = service.current_scope().arn(f"{kind}/{name}")
         return arn, {member: name, f"{noun}Arn": arn}
@@ -131,7 +132,7 @@ def _forget(operation: str, member: str, name: str) -> None:
 
 
 def _create_endpoint(logical_id: str, properties: Properties, stack: str) -> Created:
-    name = properties.get("EndpointName") or _generated(logical_id, stack)
+    name = properties.get("EndpointName") or generated(logical_id, stack)
     only_update = ("RetainAllVariantProperties", "ExcludeRetainedVariantProperties", "RetainDeploymentConfig")
     given = _config_name({**properties, "EndpointName": name})
     _call("CreateEndpoint", _typed("CreateEndpoint", given, without=only_update))

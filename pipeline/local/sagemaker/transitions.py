@@ -9,6 +9,20 @@ from pipeline.local.sagemaker.errors import InternalFailure
 
 # field -> state -> the states that may follow. Values as in botocore's enums.
 MACHINES: dict[str, dict[str, frozenset[str]]] = {
+    "HyperParameterTuningJobStatus": {
+        "InProgress": frozenset({"Completed", "Failed", "Stopping", "Stopped"}),
+        "Stopping": frozenset({"Stopped", "Completed", "Failed"}),
+        "Completed": frozenset(),
+        "Failed": frozenset(),
+        "Stopped": frozenset(),
+    },
+    "TransformJobStatus": {
+        "InProgress": frozenset({"Completed", "Failed", "Stopping", "Stopped"}),
+        "Stopping": frozenset({"Stopped", "Completed", "Failed"}),
+        "Completed": frozenset(),
+        "Failed": frozenset(),
+        "Stopped": frozenset(),
+    },
     "TrainingJobStatus": {
         "InProgress": frozenset({"Completed", "Failed", "Stopping", "Stopped"}),
         "Stopping": frozenset({"Stopped", "Completed", "Failed"}),
@@ -52,8 +66,18 @@ MACHINES: dict[str, dict[str, frozenset[str]]] = {
 }
 
 
+# field -> where advance() stamps the time; LastModifiedTime unless declared.
+_STAMPS: dict[str, str] = {}
+
+
+def declare(field: str, machine: dict[str, frozenset[str]], *, stamp: str) -> None:
+    """Add another service's states: `stamp` is its record's member for the last change's time."""
+    MACHINES[field] = machine
+    _STAMPS[field] = stamp
+
+
 def advance(record: dict[str, Any], field: str, new: str) -> None:
-    """Move `record[field]` to a state that may follow, and stamp LastModifiedTime.
+    """Move `record[field]` to a state that may follow, and stamp the time.
 
     Raises:
         InternalFailure: the transition is not declared; that is a fault of ours.
@@ -65,7 +89,7 @@ def advance(record: dict[str, Any], field: str, new: str) -> None:
     if new not in machine:
         raise InternalFailure(f"{new} is no {field}")
     record[field] = new
-    record["LastModifiedTime"] = time.time()
+    record[_STAMPS.get(field, "LastModifiedTime")] = time.time()
 
 
 def final(field: str, state: str) -> bool:

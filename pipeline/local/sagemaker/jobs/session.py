@@ -10,11 +10,11 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from pipeline.local import context, ecr, roles
+from pipeline.local.api.store import Scope
 from pipeline.local.runner import EnvironmentBroken
 from pipeline.local.runner import current as current_runner
 from pipeline.local.sagemaker.errors import ValidationException
 from pipeline.local.sagemaker.jobs import failure, objects
-from pipeline.local.sagemaker.store import Scope
 
 # SageMaker names its sessions so; that it is one name for all jobs lets them share clients, too.
 SESSION = "SageMaker"

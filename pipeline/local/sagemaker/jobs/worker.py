@@ -13,10 +13,13 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
+from pipeline.local.api.store import Scope
+from pipeline.local.api.store import Store as Records
 from pipeline.local.runner import STOP_GRACE_SECONDS, CannotStart, StopRequest
 from pipeline.local.sagemaker.jobs import failure
-from pipeline.local.sagemaker.store import Record, Scope, store
+from pipeline.local.sagemaker.store import Record, store
 from pipeline.local.sagemaker.transitions import advance, final
 
 log = logging.getLogger(__name__)
@@ -34,10 +37,14 @@ class LiveJob:
     Args:
         kind: of the store, e.g. `training-job`.
         status: the record's field, e.g. `TrainingJobStatus`.
+        records: where its record is.
     """
 
-    def __init__(self, scope: Scope, kind: str, name: str, status: str) -> None:
+    def __init__(
+        self, scope: Scope, kind: str, name: str, status: str, records: Records[Any] = store
+    ) -> None:
         self.scope, self.kind, self.name, self.status = scope, kind, name, status
+        self.records = records
         self.stop = StopRequest()
         self.interrupted = False
         self.thread: threading.Thread | None = None
@@ -45,7 +52,7 @@ class LiveJob:
     def edit(self, change: Callable[[Record], None]) -> Record:
         """Change the job's record, under the store's lock; the changed record."""
         try:
-            with store.edit(self.scope, self.kind, self.name) as record:
+            with self.records.edit(self.scope, self.kind, self.name) as record:
                 change(record)
                 return record
         except KeyError:
@@ -104,14 +111,24 @@ def stop_all(kind: str, timeout: float = 8.0) -> None:
             job.thread.join(timeout)
 
 
-def mark_interrupted(kind: str, status: str, fail: Callable[[Record, str], None]) -> list[str]:
-    """Fail the jobs that an earlier server left unfinished; their names."""
+def mark_interrupted(
+    kind: str,
+    status: str,
+    fail: Callable[[Record, str], None],
+    records: Records[Any] = store,
+    created: str = "CreationTime",
+) -> list[str]:
+    """Fail the jobs that an earlier server left unfinished; their names.
+
+    Args:
+        created: the record's member for the time of its creation.
+    """
     marked = []
-    for scope in store.scopes():
-        for name, record in store.items(scope, kind):
-            if final(status, record[status]) or record["CreationTime"] >= _BEGUN:
+    for scope in records.scopes():
+        for name, record in records.items(scope, kind):
+            if final(status, record[status]) or record[created] >= _BEGUN:
                 continue
-            with contextlib.suppress(KeyError), store.edit(scope, kind, name) as kept:
+            with contextlib.suppress(KeyError), records.edit(scope, kind, name) as kept:
                 fail(kept, INTERRUPTED)
                 marked.append(name)
     return marked

@@ -41,6 +41,9 @@ class Job:
         rule: the EventBridge rule that AWS manages for the integration.
         members: the members of the description that are passed on; empty for all.
         extra: further members of the result.
+        within: the member of the answer that is the description; "" where it is the answer itself.
+        stop_key: the stop parameters, from the describe parameters.
+        submitted: what TaskSubmitted shows, from the create response as a task's output.
     """
 
     describe: str
@@ -52,6 +55,11 @@ class Job:
     rule: str = ""
     members: frozenset[str] = frozenset()
     extra: Callable[[TaskCall, dict[str, Any]], dict[str, Any]] = field(default=lambda _call, _parameters: {})
+    within: str = ""
+    stop_key: Callable[[dict[str, Any]], dict[str, Any]] = field(default=lambda key: key)
+    submitted: Callable[[TaskCall, dict[str, Any]], dict[str, Any]] = field(
+        default=lambda _call, response: response
+    )
 
 
 def run_job(call: TaskCall, style: Style, job: Job, parameters: Any) -> Any:
@@ -67,7 +75,7 @@ def run_job(call: TaskCall, style: Style, job: Job, parameters: Any) -> Any:
     response, model = call.call(lambda: api.invoke(call, style, call.resource.api, parameters), undo)
     key = job.key(parameters, response)
     try:
-        call.submitted(api.output(style, response, model))
+        call.submitted(job.submitted(call, api.output(style, response, model)))
         description = _wait(call, style, job, key)
         if description is None:
             return from_token(call)
@@ -86,6 +94,7 @@ def _wait(call: TaskCall, style: Style, job: Job, key: dict[str, Any]) -> dict[s
     while True:
         response, model = call.call(lambda: api.invoke(call, style, job.describe, key))
         description = api.output(style, response, model, metadata=False)
+        description = description[job.within] if job.within else description
         if description.get(job.status) in job.succeeded | job.failed:
             return {
                 name: item for name, item in description.items() if not job.members or name in job.members
@@ -96,4 +105,4 @@ def _wait(call: TaskCall, style: Style, job: Job, key: dict[str, Any]) -> dict[s
 
 
 def _stop(call: TaskCall, style: Style, job: Job, key: dict[str, Any]) -> None:
-    api.invoke(call, style, job.stop, key)
+    api.invoke(call, style, job.stop, job.stop_key(key))
