@@ -66,14 +66,17 @@ MACHINES: dict[str, dict[str, frozenset[str]]] = {
 }
 
 
-# field -> where advance() stamps the time; LastModifiedTime unless declared.
-_STAMPS: dict[str, str] = {}
+# Those of other services: field -> their states, and where advance() stamps the time.
+_DECLARED: dict[str, tuple[dict[str, frozenset[str]], str]] = {}
 
 
 def declare(field: str, machine: dict[str, frozenset[str]], *, stamp: str) -> None:
     """Add another service's states: `stamp` is its record's member for the last change's time."""
-    MACHINES[field] = machine
-    _STAMPS[field] = stamp
+    _DECLARED[field] = machine, stamp
+
+
+def _declared(field: str) -> tuple[dict[str, frozenset[str]], str]:
+    return _DECLARED[field] if field in _DECLARED else (MACHINES[field], "LastModifiedTime")
 
 
 def advance(record: dict[str, Any], field: str, new: str) -> None:
@@ -82,16 +85,16 @@ def advance(record: dict[str, Any], field: str, new: str) -> None:
     Raises:
         InternalFailure: the transition is not declared; that is a fault of ours.
     """
-    machine = MACHINES[field]
+    machine, stamp = _declared(field)
     old = record.get(field)
     if old is not None and new not in machine[old]:
         raise InternalFailure(f"{field} cannot go from {old} to {new}")
     if new not in machine:
         raise InternalFailure(f"{new} is no {field}")
     record[field] = new
-    record[_STAMPS.get(field, "LastModifiedTime")] = time.time()
+    record[stamp] = time.time()
 
 
 def final(field: str, state: str) -> bool:
     """Whether nothing may follow."""
-    return not MACHINES[field][state]
+    return not _declared(field)[0][state]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 import time
 from collections.abc import Callable
@@ -95,7 +96,7 @@ class _Logs:
 
 
 class _S3:
-    def get_object(self, Bucket: str, Key: str) -> Any:
+    def get_object(self, Bucket: str, Key: str) -> Any:  # noqa: ARG002
         from botocore.exceptions import ClientError
 
         if Key.startswith("absent"):
@@ -106,7 +107,7 @@ class _S3:
                 },
                 "GetObject",
             )
-        return {"Body": open("/dev/null", "rb")}
+        return {"Body": io.BytesIO()}
 
 
 class Glue:
