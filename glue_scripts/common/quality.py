@@ -110,7 +110,7 @@ def overlap(one: DataFrame, other: DataFrame, key: list[str]) -> tuple[int, str]
 
 
 def _broken(rule: RowRule) -> Column:
-    """A missing value breaks no rule about values, and nothing but its being malformed counts of a row that is."""
+    """A missing value breaks no rule about values; of a malformed row, only that it is malformed counts."""
     return F.col(REASON).isNull() & F.coalesce(rule.broken, F.lit(False))
 
 

@@ -128,10 +128,10 @@ def _column_rules(
         yield one(
             "minimum",
             lambda x: (x < F.lit(low)) | F.isnan(x) if floating else x < F.lit(low),
-            f"< minimum {low}",
+            f"< minimum {low:g}",
         )
     if high is not None:
-        yield one("maximum", lambda x: x > F.lit(high), f"> maximum {high}")
+        yield one("maximum", lambda x: x > F.lit(high), f"> maximum {high:g}")
     if rule.get("allowed") is not None:
         yield one("allowed", lambda x: ~x.isin(list(rule["allowed"])), "is not allowed")
     if rule.get("pattern") is not None:

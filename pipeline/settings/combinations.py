@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pipeline.settings.gate_problems import gate_problems
 from pipeline.settings.hosting_problems import hosting_problems
 from pipeline.settings.monitor_problems import monitor_problems
+from pipeline.settings.quality_problems import quality_problems
 from pipeline.settings.toml_file import Key
 from pipeline.settings.transform_problems import transform_problems
 from pipeline.settings.tuning_problems import tuning_problems
@@ -87,6 +88,7 @@ def pipeline_problems(pipeline: dict[str, Any]) -> Iterator[Problem]:
     yield from _metric_problems(pipeline.get("metrics"))
     yield from _channel_problems(_table(pipeline, "data", "channels"))
     yield from transform_problems(_table(pipeline, "data", "channels"), _table(pipeline, "transforms"))
+    yield from quality_problems(_table(pipeline, "data", "channels"), _table(pipeline, "transforms"))
     yield from tuning_problems(pipeline)
     yield from monitor_problems(pipeline)
     yield from _schedule_problems(_table(pipeline, "schedule"))

@@ -55,5 +55,5 @@ class Transform(Model):
         Field(description="given to the script as --<name> <value>"),
     ] = {}
     quality: Annotated[
-        Quality | None, Field(description="what its input must be like; without it nothing is asked")
-    ] = None
+        Quality, Field(description="what the frames it reads and makes must be like; their rules by name")
+    ] = {}

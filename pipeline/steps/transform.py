@@ -67,7 +67,7 @@ def _arguments(settings: Settings, name: str, transform: Settings) -> dict[str, 
         "--GLUE_VERSION": settings.environment.transform.glue_version,
         "--OUTPUT_PATH.$": fmt(f"{{}}/{name}", "$.run.output_prefix"),
         "--FINGERPRINT.$": f"$.run.fingerprints.{name}",
-        "--QUALITY": json.dumps(_given(transform.quality or {}), sort_keys=True),
+        "--QUALITY": json.dumps(rules_of(transform), sort_keys=True),
     }
     for read in transform.reads:
         arguments[f"--{path_argument(read)}.$"] = found(read, settings.pipeline.data.channels[read])[
@@ -78,8 +78,20 @@ def _arguments(settings: Settings, name: str, transform: Settings) -> dict[str, 
     return dict(sorted(arguments.items()))
 
 
+def rules_of(transform: Settings) -> dict[str, Any]:
+    """What the script holds its frames against; drift is judged after it, by `QualityGate`."""
+    return {
+        frame: {key: _given(value) for key, value in rules.items() if key != "drift" and _is_set(value)}
+        for frame, rules in transform.quality.items()
+    }
+
+
 def _given(rules: Any) -> Any:
     """Without what nobody set, so that a new rule of a later version is no change."""
     if isinstance(rules, dict):
-        return {key: _given(value) for key, value in rules.items() if value is not None}
+        return {key: _given(value) for key, value in rules.items() if _is_set(value)}
     return [_given(item) for item in rules] if isinstance(rules, list) else rules
+
+
+def _is_set(value: Any) -> bool:
+    return value is not None and value != [] and value != {}
