@@ -18,13 +18,18 @@ def authorise(caller: Caller, operation: str, request: dict[str, Any], resources
     context = {**_tags(request), **_conditions(request)}
     for arn in arns:
         caller.check(f"sagemaker:{operation}", arn, context)
-    for member in _ROLE_MEMBERS:
-        role = request.get(member)
-        if role:
+    for part in (request, *_definitions(request)):
+        for role in [part[member] for member in _ROLE_MEMBERS if part.get(member)]:
             passed = {"iam:PassedToService": "sagemaker.amazonaws.com", "iam:AssociatedResourceArn": arns[0]}
             caller.check("iam:PassRole", role, passed)
     if request.get("Tags") and operation.startswith("Create"):
         caller.check("sagemaker:AddTags", arns[0], {**_tags(request), "sagemaker:TaggingAction": operation})
+
+
+def _definitions(request: dict[str, Any]) -> list[dict[str, Any]]:
+    """The training jobs that a tuning job would launch."""
+    one = request.get("TrainingJobDefinition")
+    return [*([one] if one else []), *(request.get("TrainingJobDefinitions") or [])]
 
 
 def _tags(request: dict[str, Any]) -> dict[str, Any]:
@@ -38,6 +43,8 @@ def _tags(request: dict[str, Any]) -> dict[str, Any]:
 
 def _conditions(request: dict[str, Any]) -> dict[str, Any]:
     """SageMaker's own condition keys that a request decides (service authorization reference)."""
+    # A tuning job is weighed by the training jobs it would launch; only one definition is supported here.
+    request = {**request, **next(iter(_definitions(request)), {})}
     resources = request.get("ResourceConfig") or {}
     cluster = (request.get("ProcessingResources") or {}).get("ClusterConfig") or {}
     variants = request.get("ProductionVariants") or []

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 # Every module that registers operations, in the order their on_start() runs.
 MODULES = (
     "tags",
+    # Before the jobs it launches: when the server ends, it must launch no more of them.
+    "tuning_job",
     "training_job",
     "processing_job",
     "model",

@@ -15,6 +15,7 @@ LIMIT = 50
 KINDS = (
     "training-job",
     "processing-job",
+    "hyper-parameter-tuning-job",
     "model",
     "endpoint-config",
     "endpoint",

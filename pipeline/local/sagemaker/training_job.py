@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from pipeline.local.sagemaker import training_job_checks, training_job_run
@@ -22,15 +23,39 @@ _DEFAULT_SECONDS = 86400
 @operation("CreateTrainingJob")
 def create(request: dict[str, Any], scope: Scope) -> dict[str, Any]:
     """Accept a job and start it; it runs in a thread of its own."""
-    name = request["TrainingJobName"]
-    arn = scope.arn(f"{KIND}/{name}")
+    require(request, scope)
+    return {"TrainingJobArn": begin(request, scope)}
+
+
+def require(request: dict[str, Any], scope: Scope) -> None:
+    """Raise for what CreateTrainingJob refuses: also what its role cannot see now."""
     training_job_checks.check(request)
     checked(request.get("Tags") or [])
-    _require_free(scope, name, arn)
+    name = request["TrainingJobName"]
+    _require_free(scope, name, scope.arn(f"{KIND}/{name}"))
     role = session.assumed(scope, request["RoleArn"])
     session.require_image(role, request["AlgorithmSpecification"]["TrainingImage"])
     for channel in request.get("InputDataConfig") or []:
         session.require_objects(role, channel["DataSource"]["S3DataSource"]["S3Uri"])
+
+
+def begin(
+    request: dict[str, Any],
+    scope: Scope,
+    *,
+    tuning_job: str = "",
+    remark: str = "",
+    watch: Callable[[str, float], None] | None = None,
+) -> str:
+    """Start a job that may be; its ARN.
+
+    Args:
+        tuning_job: ARN of the tuning job that launches it.
+        remark: what its first status says besides.
+        watch: told each value of its metrics as it is found, in a thread of the job's.
+    """
+    name = request["TrainingJobName"]
+    arn = scope.arn(f"{KIND}/{name}")
     now = time.time()
     record: Record = {
         "EnableNetworkIsolation": False,
@@ -47,12 +72,14 @@ def create(request: dict[str, Any], scope: Scope) -> dict[str, Any]:
         status.STATUS: "InProgress",
         "ProfilingStatus": "Disabled",
     }
-    status.move(record, "Starting")
+    if tuning_job:
+        record["TuningJobArn"] = tuning_job
+    status.move(record, "Starting", f"{status.MESSAGES['Starting']} {remark}".rstrip())
     if not store.create(scope, KIND, name, record):
         _require_free(scope, name, arn)
     job = worker.LiveJob(scope, KIND, name, status.STATUS)
-    worker.start(job, lambda job: training_job_run.TrainingRun(job, record).run(), status.fail)
-    return {"TrainingJobArn": arn}
+    worker.start(job, lambda job: training_job_run.TrainingRun(job, record, watch).run(), status.fail)
+    return arn
 
 
 @operation("DescribeTrainingJob")

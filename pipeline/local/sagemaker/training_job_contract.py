@@ -19,6 +19,8 @@ INPUT = "/opt/ml/input"
 MODEL = "/opt/ml/model"
 OUTPUT = "/opt/ml/output"
 CHECKPOINTS = "/opt/ml/checkpoints"
+# The hyperparameter by which a tuning job tells its jobs what it looks for.
+OBJECTIVE = "_tuning_objective_metric"
 
 
 def hyperparameters(request: dict[str, Any]) -> dict[str, str]:
@@ -60,7 +62,8 @@ def resource_config(instance_type: str) -> dict[str, Any]:
 
 def variables(request: dict[str, Any], arn: str, instance_type: str, resources: Resources) -> dict[str, str]:
     """The container's variables: the platform's, the toolkit's SM_*, then the request's own, which win."""
-    hyper = hyperparameters(request)
+    # The toolkit keeps what the tuning service adds from the program's own.
+    hyper = {name: value for name, value in hyperparameters(request).items() if name != OBJECTIVE}
     channels = input_data_config(request)
     hosts = resource_config(instance_type)
     found = {

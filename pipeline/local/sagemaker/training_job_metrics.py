@@ -10,6 +10,7 @@ import logging
 import math
 import re
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -41,9 +42,13 @@ class Metrics:
 
     Args:
         definitions: MetricDefinitions of the request.
+        watch: told each value as it is found, in the log's thread.
     """
 
-    def __init__(self, definitions: list[dict[str, str]]) -> None:
+    def __init__(
+        self, definitions: list[dict[str, str]], watch: Callable[[str, float], None] | None = None
+    ) -> None:
+        self._watch = watch
         self._compiled = [(each["Name"], re.compile(each["Regex"])) for each in definitions]
         self._last: dict[str, tuple[float, float]] = {}
         self._unsent: list[tuple[str, float, float]] = []
@@ -61,6 +66,8 @@ class Metrics:
                     with self._guard:
                         self._last[name] = (value, when)
                         self._unsent.append((name, value, when))
+                    if self._watch:
+                        self._watch(name, value)
 
     def final(self) -> list[dict[str, Any]]:
         """FinalMetricDataList: the last value of each metric, in the order of their definitions."""

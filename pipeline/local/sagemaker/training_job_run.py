@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,12 @@ class TrainingRun:
     Args:
         job: its handle.
         record: its record as created; the request's members are in it.
+        watch: told each value of its metrics as it is found.
     """
 
-    def __init__(self, job: LiveJob, record: Record) -> None:
+    def __init__(
+        self, job: LiveJob, record: Record, watch: Callable[[str, float], None] | None = None
+    ) -> None:
         self.job = job
         self.request = record
         try:
@@ -51,7 +54,7 @@ class TrainingRun:
         self.broken_pipe: Exception | None = None
         self.checkpoints: transfer.FolderSync | None = None
         definitions = record["AlgorithmSpecification"].get("MetricDefinitions") or []
-        self.metrics = Metrics(definitions)
+        self.metrics = Metrics(definitions, watch)
 
     def run(self) -> None:
         """All phases; raises JobFailed, or leaves the record in its final status."""

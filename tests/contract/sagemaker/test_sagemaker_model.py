@@ -19,7 +19,8 @@ from pipeline.local.sagemaker.store import Scope, store
 
 SCOPE = Scope("111122223333", "eu-west-1", "arn:aws:iam::111122223333:root")
 NAMES = {
-    "TrainingJobName": "t", "ProcessingJobName": "p", "ModelName": "m", "EndpointConfigName": "c",
+    "TrainingJobName": "t", "ProcessingJobName": "p", "TransformJobName": "b",
+    "HyperParameterTuningJobName": "h", "ModelName": "m", "EndpointConfigName": "c",
     "EndpointName": "e", "ModelPackageGroupName": "g", "ModelPackageName": "g/1",
     "ModelPackageArn": SCOPE.arn("model-package/g/1"), "ResourceArn": SCOPE.arn("model/m"),
     "ModelPackageArnList": [SCOPE.arn("model-package/g/1")],
@@ -41,6 +42,10 @@ def test_every_operation_exists_in_botocore() -> None:
     } | {"ListModels", "ListEndpoints", "ListEndpointConfigs", "ListModelPackages", "ListModelPackageGroups"}
     needed |= {"UpdateEndpoint", "UpdateEndpointWeightsAndCapacities", "UpdateModelPackage"}
     needed |= {"AddTags", "ListTags", "DeleteTags"}
+    needed |= {f"{verb}HyperParameterTuningJob" for verb in ("Create", "Describe", "Stop", "Delete")} | {
+        "ListHyperParameterTuningJobs",
+        "ListTrainingJobsForHyperParameterTuningJob",
+    }
     assert needed <= service.supported()
 
 
@@ -171,9 +176,7 @@ def test_what_is_known_to_be_missing_is_refused_by_name() -> None:
         ("AsyncInferenceConfig", {"OutputConfig": {}}, "Asynchronous inference"),
         ("ShadowProductionVariants", [variant], "Shadow variants"),
     ):
-        with pytest.raises(
-            SageMakerError, match=f"{feature} is not supported|{feature}.* not supported"
-        ):
+        with pytest.raises(SageMakerError, match=f"{feature} is not supported|{feature}.* not supported"):
             service.call("CreateEndpointConfig", {**asked, member: value}, SCOPE)
     scaled = {**asked["ProductionVariants"][0], "ManagedInstanceScaling": {"Status": "ENABLED"}}
     with pytest.raises(SageMakerError, match="Managed instance scaling is not supported"):
