@@ -88,14 +88,18 @@ def chunks(uri: str, size: int = 1 << 20) -> Iterator[bytes]:
 
 def write_json(uri: str, value: Any) -> None:
     """Write a small JSON object at once: whole, or not there."""
-    text = (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+    write_text(uri, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n", "application/json")
+
+
+def write_text(uri: str, text: str, content_type: str) -> None:
+    """Write a small object of text at once: whole, or not there."""
     if uri.startswith("s3://"):
         bucket, key = _place(uri)
-        _s3().put_object(Bucket=bucket, Key=key, Body=text, ContentType="application/json")
+        _s3().put_object(Bucket=bucket, Key=key, Body=text.encode(), ContentType=content_type)
         return
     path = _path(uri)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(text)
+    path.write_bytes(text.encode())
 
 
 def delete_under(prefix: str) -> int:
