@@ -46,6 +46,22 @@ def _reports(context: Context, *folders: str) -> list[str]:
     return [names.bucket_arn(names.artifact_bucket, f"{names.runs_prefix}/*/{each}/*") for each in folders]
 
 
+def _gate_data(context: Context) -> list[Statement]:
+    names, sagemaker = context.names, "sagemaker"
+    runs = f"{names.runs_prefix}/*"
+    kept = [f"{names.runs_prefix}/*/{name}" for name in ("data-profile.json", "data-quality.json")]
+    return [
+        allow("s3:GetObject", names.bucket_arn(names.artifact_bucket, runs)),
+        # Without it a report that is missing reads as access denied.
+        listing(context, names.artifact_bucket, [runs]),
+        allow("s3:PutObject", [names.bucket_arn(names.artifact_bucket, key) for key in kept]),
+        allow(
+            ["sagemaker:DescribeModelPackage", "sagemaker:ListModelPackages"],
+            names.arn(sagemaker, f"model-package/{names.stack}/*"),
+        ),
+    ]
+
+
 def _find_champion(context: Context) -> list[Statement]:
     names, sagemaker = context.names, "sagemaker"
     return [
@@ -66,8 +82,6 @@ def _find_reusable(context: Context) -> list[Statement]:
     models = f"{context.settings.pipeline.data.prefix}output-model/*"
     reports = f"{names.runs_prefix}/*"
     jobs = [names.arn(sagemaker, f"{kind}/{names.stack}-*") for kind in ("training-job", "processing-job")]
-    transforms = sorted(context.settings.pipeline.transforms)
-    glue_jobs = [names.arn("glue", f"job/{names.transform(name)}") for name in transforms]
     container = context.settings.pipeline.container
     return [
         allow(
@@ -80,7 +94,8 @@ def _find_reusable(context: Context) -> list[Statement]:
         allow("sagemaker:DescribeTrainingJob", jobs[0]),
         allow("sagemaker:DescribeProcessingJob", jobs[1]),
         allow("s3:GetObject", [names.bucket_arn(names.artifact_bucket, key) for key in (models, reports)]),
-        *([allow("glue:GetJobRuns", glue_jobs)] if glue_jobs else []),
+        # Glue's runs have no tags: they are known by their arguments.
+        allow("glue:GetJobRuns", names.arn("glue", f"job/{names.stack}-*")),
         # Without it an object that is gone reads as access denied.
         listing(context, names.artifact_bucket, [models, reports]),
         allow("ecr:DescribeImages", names.arn("ecr", f"repository/{names.project}/{container}")),
@@ -100,6 +115,11 @@ def _notify(context: Context) -> list[Statement]:
 def _request_approval(context: Context) -> list[Statement]:
     names = context.names
     return [allow("s3:PutObject", names.bucket_arn(names.artifact_bucket, f"{names.approvals_prefix}/*"))]
+
+
+def _query_training_metrics(context: Context) -> list[Statement]:
+    names = context.names
+    return [allow("sagemaker:DescribeTrainingJob", names.arn("sagemaker", f"training-job/{names.stack}-*"))]
 
 
 def _smoke_test(context: Context) -> list[Statement]:
@@ -126,7 +146,9 @@ _FUNCTIONS = {
     "find_reusable": _find_reusable,
     "find_champion": _find_champion,
     "gate": _gate,
+    "gate_data": _gate_data,
     "notify": _notify,
+    "query_training_metrics": _query_training_metrics,
     "request_approval": _request_approval,
     "smoke_test": _smoke_test,
     "collect_superseded": _collect_superseded,

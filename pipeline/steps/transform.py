@@ -14,7 +14,7 @@ from pipeline.names import Names, path_argument
 from pipeline.steps import retry
 from pipeline.steps.block import Block, Job
 from pipeline.steps.intrinsics import fmt
-from pipeline.steps.sdk import Task, integration_arn
+from pipeline.steps.sdk import Pass, Task, integration_arn
 from pipeline.steps.train import as_text, found
 from pipeline.steps.view import Settings
 
@@ -49,14 +49,20 @@ class Transform(Block):
             + OVERHEAD_SECONDS,
             retry=retry.for_glue(),
             result_path=self.result,
-        ).select(
-            {
-                "JobName.$": "$.JobName",
-                "JobRunId.$": "$.Id",
-                "output.$": "$.Arguments['--OUTPUT_PATH']",
-            }
+        ).select({"JobName.$": "$.JobName", "JobRunId.$": "$.Id"})
+        # What .sync gives is documented as the run's description; whether that holds Arguments is not.
+        kept = {f"{key}.$": f"{self.result}.{key}" for key in ("JobName", "JobRunId")}
+        place = Pass(
+            f"{step.state_id}Output",
+            parameters={**kept, "output.$": _output(name)},
+            result_path=self.result,
         )
-        super().__init__(settings, [step])
+        super().__init__(settings, [step, place])
+
+
+def _output(name: str) -> str:
+    """A place that no other run has: nothing half-written is ever read."""
+    return fmt(f"{{}}/{name}", "$.run.output_prefix")
 
 
 def _arguments(settings: Settings, name: str, transform: Settings) -> dict[str, str]:
@@ -65,7 +71,7 @@ def _arguments(settings: Settings, name: str, transform: Settings) -> dict[str, 
         "--extra-py-files": settings.code.library,
         # Of what the job says besides, this may change what is made.
         "--GLUE_VERSION": settings.environment.transform.glue_version,
-        "--OUTPUT_PATH.$": fmt(f"{{}}/{name}", "$.run.output_prefix"),
+        "--OUTPUT_PATH.$": _output(name),
         "--FINGERPRINT.$": f"$.run.fingerprints.{name}",
         "--QUALITY": json.dumps(rules_of(transform), sort_keys=True),
     }

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeline.check import api
-from pipeline.check.rule import Hit, rule
+from pipeline.check.rule import Hit, Path, rule
 from pipeline.check.states import Machine, State, is_end, reachable, states, tasks
 from pipeline.check.subject import Subject
 
@@ -106,12 +106,27 @@ def retry(subject: Subject) -> Iterator[Hit]:
             )
 
 
+def _caught(state: dict[str, Any]) -> set[str]:
+    catches = [c for c in state.get("Catch") or [] if isinstance(c, dict)]
+    return {error for c in catches for error in c.get("ErrorEquals", [])}
+
+
+def _around(asl: dict[str, Any], path: Path) -> Iterator[dict[str, Any]]:
+    """The Parallel and Map states within which a state stands, outer first."""
+    place: Any = asl
+    for key in path:
+        if key in ("Branches", "Iterator", "ItemProcessor") and isinstance(place, dict):
+            yield place
+        place = place[key]
+
+
 @rule("ML204", "every Task catches failure, so that a run that fails tells somebody", ERRORS)
 def catch(subject: Subject) -> Iterator[Hit]:
     for task in tasks(subject.asl):
-        caught = {
-            e for c in task.body.get("Catch") or [] if isinstance(c, dict) for e in c.get("ErrorEquals", [])
-        }
+        caught = _caught(task.body)
+        # What fails in a branch fails the Parallel around it, by the same name.
+        if any("States.ALL" in _caught(outer) for outer in _around(subject.asl, task.path)):
+            continue
         if not caught:
             yield Hit(
                 "asl", task.path, "no Catch", 'add Catch on "States.ALL" that leads to the failure states'
