@@ -53,9 +53,6 @@ class JobRunWork:
         }
         try:
             self._conclude(self._spark(session, streams))
-        except JobFailed as error:
-            streams[ERROR].write(error.reason)
-            raise
         finally:
             for stream in streams.values():
                 stream.close()
@@ -73,6 +70,14 @@ class JobRunWork:
 
     def _spark(self, session: role.Session, streams: dict[str, LogStream]) -> spark.Ended | None:
         """Start the script and wait: how it ended, or None if it was not started at all."""
+        try:
+            running = self._launched(session, streams)
+        except JobFailed as error:
+            streams[ERROR].write(error.reason)
+            raise
+        return self._wait(running) if running else None
+
+    def _launched(self, session: role.Session, streams: dict[str, LogStream]) -> spark.SparkRun | None:
         code = script.of(self.job, self.record)
         script.require(session.client("s3"), code)
         got = capacity.here(self.record["WorkerType"], self.record["NumberOfWorkers"])
@@ -82,7 +87,7 @@ class JobRunWork:
             if not self._enter():
                 return None
             self.folder.mkdir(parents=True, exist_ok=True)
-            running = spark.launch(
+            return spark.launch(
                 spark.SparkJob(
                     run_id=self.record["Id"],
                     job_name=self.job["Name"],
@@ -99,7 +104,6 @@ class JobRunWork:
             )
         except spark.SparkUnavailable as error:
             raise JobFailed(f"LAUNCH ERROR | {error}") from None
-        return self._wait(running)
 
     def _enter(self) -> bool:
         """The run's time begins, unless it is being stopped."""
