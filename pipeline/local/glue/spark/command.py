@@ -16,6 +16,9 @@ HERE = Path(__file__).resolve().parent
 SHIM = HERE / "shim"
 BOOTSTRAP = HERE / "driver" / "bootstrap.py"
 FILE_SYSTEM = "pipeline.s3.S3FileSystem"
+# Hadoop names one of hadoop-aws for s3a, which is not in pyspark.
+COMMITTER = "org.apache.hadoop.mapreduce.lib.output.FileOutputCommitterFactory"
+REPORT = "cause.json"  # in the run's conf folder
 # Parameters that Glue takes for itself. The script sees them all the same, as on Glue.
 CONF = "--conf"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -43,12 +46,12 @@ def settings(job: SparkJob, environment: Environment) -> dict[str, str]:
         "spark.extraListeners": "pipeline.Progress",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
-        "spark.local.dir": str(scratch),
         "spark.sql.warehouse.dir": (scratch / "warehouse").as_uri(),
         "spark.sql.session.timeZone": "UTC",
         "spark.hadoop.fs.s3.impl": FILE_SYSTEM,
         "spark.hadoop.fs.s3a.impl": FILE_SYSTEM,
         "spark.hadoop.fs.s3n.impl": FILE_SYSTEM,
+        "spark.hadoop.mapreduce.outputcommitter.factory.scheme.s3a": COMMITTER,
         # A task's files move to their place when the whole job has succeeded, not when the task has.
         "spark.hadoop.mapreduce.fileoutputcommitter.algorithm.version": "1",
     }
@@ -129,7 +132,7 @@ def orders(job: SparkJob, environment: Environment, script: Path) -> dict[str, o
         "command": [
             str(environment.python),
             str(BOOTSTRAP),
-            str(job.folder / "cause.json"),
+            str(job.folder / "conf" / REPORT),
             str(script),
             *arguments(job),
         ],

@@ -27,6 +27,7 @@ from pipeline.local.runner.process import read_lines, spawn
 _LOOK_SECONDS = 0.5  # how often the processes' memory is looked at
 _OOM_LINE = "Terminating due to java.lang.OutOfMemoryError"
 _MEGABYTE = 1 << 20
+_FOLDERS = ("home", "tmp", "conf", "spark", "work", "code")  # a run's own, gone when it has ended
 
 
 class CannotFetch(Exception):
@@ -43,7 +44,7 @@ def launch(job: SparkJob, on_output: OnOutput) -> SparkRun:
         SparkUnavailable: as `prepare`.
     """
     environment = prepare(job.glue_version)
-    for name in ("home", "tmp", "conf", "spark", "work", "code"):
+    for name in _FOLDERS:
         (job.folder / name).mkdir(parents=True, exist_ok=True)
     try:
         script, path = fetch(job)
@@ -138,6 +139,7 @@ class _Running:
         self._on_output = on_output
         self._began = time.monotonic()
         self._peak = 0
+        self._seen: set[psutil.Process] = set()
         self._oom_line = ""
         self._over = threading.Event()
         self._result: Ended | None = None
@@ -154,12 +156,16 @@ class _Running:
             thread.start()
         code = self._popen.wait()
         self._over.set()
+        if code < 0:  # the launcher itself was killed, so nobody ended what it had started
+            for process in self._seen:
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
         for thread in streams:
             thread.join()
         code = 128 - code if code < 0 else code
         message, oom = self._why(code)
         self._result = Ended(code, message, time.monotonic() - self._began, self._peak // _MEGABYTE, oom)
-        for name in ("home", "tmp", "conf", "spark", "work", "code"):
+        for name in _FOLDERS:
             shutil.rmtree(self._job.folder / name, ignore_errors=True)
         self._ended.set()
 
@@ -179,9 +185,12 @@ class _Running:
         while not self._over.wait(_LOOK_SECONDS):
             total = 0
             with contextlib.suppress(psutil.Error):
-                for process in psutil.Process(self.pid).children(recursive=True):
-                    with contextlib.suppress(psutil.Error):
-                        total += process.memory_info().rss
+                self._seen.update(psutil.Process(self.pid).children(recursive=True))
+            for process in list(self._seen):
+                try:
+                    total += process.memory_info().rss
+                except psutil.Error:
+                    self._seen.discard(process)
             self._peak = max(self._peak, total)
 
     def _why(self, code: int) -> tuple[str, bool]:
@@ -191,8 +200,9 @@ class _Running:
         if self._oom_line:
             text = self._oom_line.partition("java.lang.")[2].strip()
             return f"{text} (the driver has {self._job.memory_mb} MB)", True
+        report = self._job.folder / "conf" / command.REPORT
         try:
-            told = json.loads((self._job.folder / "cause.json").read_text(encoding="utf-8"))
+            told = json.loads(report.read_text(encoding="utf-8"))
             return str(told["cause"]), bool(told["oom"])
         except (OSError, ValueError, KeyError):
             if code > 128:

@@ -7,6 +7,8 @@ import re
 LONGEST = 2000
 _CAUSED = re.compile(r"^\s*Caused by: (.*)$", re.MULTILINE)
 _JAVA = re.compile(r"^(?:[a-z_][\w$]*\.)+([A-Z][\w$]*)(?::\s*|$)")
+_PLACE = re.compile(r"\bs3a?://")
+_PYTHON = "Traceback (most recent call last)"
 _OOM = re.compile(r"OutOfMemoryError|Java heap space|GC overhead limit exceeded|MemoryError")
 # What only says that something else failed.
 _WRAPPERS = ("Job aborted", "Writing job aborted", "Task failed while writing rows", "[TASK_WRITE_FAILED]")
@@ -28,16 +30,19 @@ def short(java: str) -> str:
 
 
 def of_java(text: str) -> str:
-    """The cause in a Java stack trace: the last `Caused by`, else its first line."""
-    causes = _CAUSED.findall(text)
-    if causes:
-        return short(causes[-1].strip())
+    """The cause in a Java stack trace: the deepest one, after the one that names the file if it does not."""
+    causes = [short(each.strip()) for each in _CAUSED.findall(text)]
     first = next((line.strip() for line in text.splitlines() if line.strip()), "")
     if first.startswith("org.apache.spark.SparkException: Job aborted due to stage failure"):
         # `... Lost task 0.0 in stage 1.0 (TID 1) (host executor driver): java.x.Y: message`
         lost = re.search(r"executor \w+\): (.*)", first)
-        return short(lost[1].strip()) if lost else short(first)
-    return short(first)
+        first = lost[1].strip() if lost else first
+    if not causes:
+        return short(first)
+    if _PLACE.search(causes[-1]):
+        return causes[-1]
+    named = [each for each in (short(first), *causes) if _PLACE.search(each)]
+    return f"{named[-1]} ({causes[-1]})" if named else causes[-1]
 
 
 def of_exception(kind: str, text: str, java: str = "") -> str:
@@ -50,11 +55,13 @@ def of_exception(kind: str, text: str, java: str = "") -> str:
     """
     if java:
         cause = of_java(java)
-        called = re.match(r"An error occurred while calling ([\w.$]+)", text)
+        called = re.match(r"An error occurred while calling ([\w.$]*\w)", text)
         name = cause.partition(":")[0]
         if called and kind == "Py4JJavaError":
             return one_line(f"An error occurred while calling {called[1]}. {cause}")
         plain = text.split("JVM stacktrace:")[0].strip()
+        if _PYTHON in plain:  # of a Python function that Spark called: its own last line says why
+            return one_line(f"{kind}: {plain.splitlines()[-1]}")
         if plain.startswith(_WRAPPERS) or not plain:
             return one_line(cause)
         said = next(iter(plain.splitlines()), "")

@@ -37,8 +37,12 @@ public final class Progress extends SparkListener implements Runnable {
 
     public synchronized void onStageSubmitted(SparkListenerStageSubmitted event) {
         StageInfo stage = event.stageInfo();
+        String name = stage.name();
+        if (name.indexOf(" at Native") > 0) { // of Python's call, whose line Java does not know
+            name = name.substring(0, name.indexOf(" at Native"));
+        }
         this.running.put(
-            Integer.valueOf(stage.stageId()), new Object[] {stage.name(), new int[] {stage.numTasks(), 0}});
+            Integer.valueOf(stage.stageId()), new Object[] {name, new int[] {stage.numTasks(), 0}});
     }
 
     public synchronized void onStageCompleted(SparkListenerStageCompleted event) {
