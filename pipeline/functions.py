@@ -36,7 +36,11 @@ FUNCTIONS = {
         Function("find_champion", "Finds the model that serves, and its evaluation", 60),
         # Memory is processor time in Lambda; resampling wants most of one.
         Function("gate", "Compares metrics with their bounds and with the champion's", 60, 1024),
+        Function("gate_data", "Decides whether the data of the transforms may be trained on", 60, 512),
+        Function("find_baseline", "Finds what requests are to be compared with", 60),
+        Function("judge_drift", "Says what follows from a comparison of requests", 60),
         Function("notify", "Tells Slack; never fails a run", 30),
+        Function("query_training_metrics", "Reads a training job's final metrics by name", 60),
         Function("request_approval", "Keeps the task token until a human decides", 60),
         Function("smoke_test", "Asks a fresh deployment for one prediction", 90),
         Function("collect_superseded", "Deletes endpoint configs and models no longer needed", 120),

@@ -99,6 +99,20 @@ def _find_reusable(context: Context) -> list[Statement]:
         # Without it an object that is gone reads as access denied.
         listing(context, names.artifact_bucket, [models, reports]),
         allow("ecr:DescribeImages", names.arn("ecr", f"repository/{names.project}/{container}")),
+        *(_find_tuning(context) if context.settings.pipeline.tuning else []),
+    ]
+
+
+def _find_tuning(context: Context) -> list[Statement]:
+    """Finished tuning jobs, and the training job that is the best of each."""
+    names = context.names
+    tuning = names.arn("sagemaker", f"hyper-parameter-tuning-job/{names.tuning}-*")
+    best = names.arn("sagemaker", f"training-job/{names.tuning}-*")
+    return [
+        # Listing knows no resources.
+        allow("sagemaker:ListHyperParameterTuningJobs", "*"),
+        allow(["sagemaker:DescribeHyperParameterTuningJob", "sagemaker:ListTags"], tuning),
+        allow("sagemaker:DescribeTrainingJob", best),
     ]
 
 

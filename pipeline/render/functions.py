@@ -101,6 +101,10 @@ def _request_approval(context: Context) -> dict[str, Any]:
     return {**_stack(context), "ARTIFACT_BUCKET": context.settings.artifact_bucket}
 
 
+def _gate_data(context: Context) -> dict[str, Any]:
+    return {**_stack(context), "ARTIFACT_BUCKET": context.settings.artifact_bucket}
+
+
 def _collect_superseded(context: Context) -> dict[str, Any]:
     return {**_stack(context), "KEEP": str(context.settings.pipeline.keep_endpoint_configs)}
 
@@ -110,7 +114,9 @@ _ENVIRONMENT = {
     "find_reusable": _find_reusable,
     "find_champion": _stack,
     "gate": _stack,
+    "gate_data": _gate_data,
     "notify": _notify,
+    "query_training_metrics": _stack,
     "request_approval": _request_approval,
     "smoke_test": _stack,
     "collect_superseded": _collect_superseded,

@@ -20,11 +20,15 @@ if TYPE_CHECKING:
     from pipeline.steps.gate import Gate
     from pipeline.steps.notify import tell
     from pipeline.steps.pipeline import Pipeline
+    from pipeline.steps.quality_gate import QualityGate
+    from pipeline.steps.publication import publish
     from pipeline.steps.register import Register
     from pipeline.steps.reuse import Reuse
     from pipeline.steps.together import Together
     from pipeline.steps.train import Train
+    from pipeline.steps.training_metrics import TrainingMetrics
     from pipeline.steps.transform import Transform
+    from pipeline.steps.tune import Tune
     from pipeline.steps.view import Settings
 
 __all__ = [
@@ -35,12 +39,16 @@ __all__ = [
     "Evaluate",
     "Gate",
     "Pipeline",
+    "QualityGate",
     "Register",
     "Reuse",
     "Settings",
     "Together",
     "Train",
+    "TrainingMetrics",
     "Transform",
+    "Tune",
+    "publish",
     "tell",
 ]
 
@@ -52,12 +60,16 @@ _HOME = {
     "Evaluate": "evaluate",
     "Gate": "gate",
     "Pipeline": "pipeline",
+    "QualityGate": "quality_gate",
     "Register": "register",
     "Reuse": "reuse",
     "Settings": "view",
     "Together": "together",
     "Train": "train",
+    "TrainingMetrics": "training_metrics",
     "Transform": "transform",
+    "Tune": "tune",
+    "publish": "publication",
     "tell": "notify",
 }
 

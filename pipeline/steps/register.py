@@ -39,7 +39,13 @@ class Register(Block):
             content_types,
             comment="One version in the registry: metrics, git sha, image digest, data version.",
         )
+        self._step = step
         super().__init__(settings, [step])
+
+    def record(self, metadata: dict[str, str]) -> None:
+        """Keep more in the version's metadata; keys that end in `.$` are paths into the run's data."""
+        known = self._step.fields["parameters"]["CustomerMetadataProperties"]
+        self._step.amend({"CustomerMetadataProperties": {**known, **metadata}})
 
 
 def create_package(
@@ -83,6 +89,7 @@ def create_package(
             "evaluate_fingerprint.$": f"$.run.fingerprints.{report.job.fingerprint}",
             "model_fingerprint.$": "$.run.fingerprints.model",
             "training_job.$": model.job_name,
+            **model.metadata,
             "evaluation_uri.$": report.report,
             # What decided, in numbers; the whole arithmetic is the execution's, shown by `pipeline gate`.
             "gate.$": "$.gate.summary",

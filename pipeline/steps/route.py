@@ -22,6 +22,10 @@ class Route:
         """Whether a block of this kind is among the steps."""
         return any(isinstance(step, kind) for step in self._steps)
 
+    def all(self, kind: type) -> list[Any]:
+        """The blocks of this kind, in their order."""
+        return [step for step in self._steps if isinstance(step, kind)]
+
     def entry(self, kind: type, *, wanted_by: str) -> Any:
         """The first state of the first block of this kind.
 

@@ -31,6 +31,8 @@ TITLES = {
     "started": ":arrow_forward: Training started",
     "trained": ":mortar_board: Model trained",
     "rejected": ":no_entry: Model rejected",
+    "data_rejected": ":no_entry: Data rejected",
+    "data_notes": ":warning: Data differs from the accepted",
     "approval": ":raising_hand: Approval needed",
     "deployed": ":rocket: Model deployed",
     "failed": ":x: Run failed",

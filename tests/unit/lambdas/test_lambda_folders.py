@@ -27,6 +27,7 @@ def test_all_functions_are_there() -> None:
         "find_champion",
         "find_reusable",
         "gate",
+        "gate_data",
         "notify",
         "request_approval",
         "smoke_test",

@@ -1,0 +1,1 @@
+../../../glue_scripts/common/drift.py
