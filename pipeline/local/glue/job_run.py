@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Any
 
-from pipeline.local.glue import job_checks, job_run_status, script
+from pipeline.local.glue import events, job_checks, job_run_status, script
 from pipeline.local.glue import job_run_work as work
 from pipeline.local.glue.errors import (
     ConcurrentRunsExceededException,
@@ -151,21 +151,21 @@ def _record(job: Record, request: dict[str, Any], previous: Record | None) -> Re
 def _begin(scope: Scope, job: Record, record: Record) -> None:
     live = worker.LiveJob(scope, RUN, record["Id"], STATE, store)
 
-    def fail(ended: Record, reason: str) -> None:
-        job_run_status.fail(ended, reason)
-        if (
-            not live.interrupted
-            and ended["Attempt"] < job["MaxRetries"]
-            and store.get(scope, JOB, job["Name"])
-        ):
-            _again(scope, job, ended)
-
     def run(live: worker.LiveJob) -> None:
         while not _leave_queue(scope, job, record["Id"]) and not live.stop.asked:
             live.stop.wait(_QUEUE_SECONDS)
         work.JobRunWork(live, scope, job, record).run()
 
-    worker.start(live, run, fail)
+    def after() -> None:
+        ended = store.get(scope, RUN, record["Id"])
+        if ended is None:
+            return
+        events.emit(ended)
+        again = ended[STATE] == "FAILED" and ended["Attempt"] < job["MaxRetries"]
+        if again and not live.interrupted:
+            _again(scope, job, ended)
+
+    worker.start(live, run, job_run_status.fail, after)
 
 
 def _again(scope: Scope, job: Record, failed: Record) -> None:

@@ -52,11 +52,13 @@ class JobRunWork:
             ERROR: LogStream(logs, ERROR_GROUP, self.record["Id"]),
         }
         try:
-            self._conclude(self._spark(session, streams))
+            ended = self._spark(session, streams)
         finally:
+            # Who sees that the run is over finds all that it has said.
             for stream in streams.values():
                 stream.close()
             transfer.remove(self.folder)
+        self._conclude(ended)
 
     def _assumed(self) -> role.Session:
         try:

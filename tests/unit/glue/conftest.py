@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from glue_stubs import Glue, Session, Spark
 
-from pipeline.local.glue import job_run, job_run_work, role, spark
+from pipeline.local.glue import events, job_run, job_run_work, role, spark
 from pipeline.local.glue.store import RUN, store
 from pipeline.local.sagemaker.jobs import worker
 
@@ -27,5 +27,6 @@ def glue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Glue]:
     monkeypatch.setattr(job_run_work, "folder", lambda run_id: tmp_path / "work" / run_id)
     monkeypatch.setattr(job_run_work, "_LOOK", 0.005)
     monkeypatch.setattr(job_run, "_QUEUE_SECONDS", 0.01)
+    monkeypatch.setattr(events, "emit", lambda run: stub.told.append(events.entry(run)))
     yield Glue(stub)
     worker.stop_all(RUN)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from pipeline.local.api import validation
 from pipeline.local.glue import service
 from pipeline.local.glue.spark.model import Ended, SparkJob
 from pipeline.local.glue.store import Scope
@@ -47,6 +48,7 @@ class Spark:
 
     def __init__(self) -> None:
         self.runs: list[Running] = []
+        self.told: list[Any] = []
         self.at_start: Callable[[Running], None] = lambda _: None
         self.lines: Callable[[str, str], None] = lambda *_: None
 
@@ -117,7 +119,9 @@ class Glue:
         self.spark = spark
 
     def __call__(self, operation: str, **request: Any) -> dict[str, Any]:
-        return service.call(operation, request, SCOPE)
+        response = service.call(operation, request, SCOPE)
+        assert validation.faults("glue", operation, response) == []
+        return response
 
     def job(self, name: str = "j", **more: Any) -> str:
         command = {"Name": "glueetl", "ScriptLocation": "s3://b/code.py"}

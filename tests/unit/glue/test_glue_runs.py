@@ -184,9 +184,10 @@ def test_a_failed_run_is_tried_again_as_often_as_the_job_says(glue: Glue) -> Non
     glue.job(MaxRetries=1)
     glue.spark.at_start = lambda run: run.end(Ended(1, "no", 1, 1, False))
     run = glue.start(Arguments={"--a": "b"})
-    again = glue.until(f"{run}_attempt_1", "FAILED") if glue.until(run, "FAILED") else {}
-    assert (again["Attempt"], again["PreviousRunId"]) == (1, run) and again["Arguments"] == {"--a": "b"}
+    glue.until(run, "FAILED")
     glue.spark.started(2)
+    again = glue.until(f"{run}_attempt_1", "FAILED")
+    assert (again["Attempt"], again["PreviousRunId"]) == (1, run) and again["Arguments"] == {"--a": "b"}
     assert [each["Attempt"] for each in glue("GetJobRuns", JobName="j")["JobRuns"]] == [1, 0]
 
 
@@ -262,6 +263,19 @@ def test_a_deleted_job_s_runs_end(glue: Glue) -> None:
         glue.state(run)
     assert running.wait(5) == WELL and running.stopped == 1
     assert not store.list(SCOPE, RUN)
+
+
+def test_eventbridge_is_told_of_every_end(glue: Glue) -> None:
+    glue.job()
+    glue.spark.at_start = lambda run: run.end(Ended(1, "no such column", 1, 1, False))
+    run = glue.start()
+    glue.until(run, "FAILED")
+    worker.stop_all(RUN)
+    (told,) = glue.spark.told
+    assert (told["Source"], told["DetailType"]) == ("aws.glue", "Glue Job State Change")
+    assert json.loads(told["Detail"]) == {
+        "jobName": "j", "severity": "ERROR", "state": "FAILED", "jobRunId": run, "message": "no such column"
+    }  # fmt: skip
 
 
 def test_states_go_only_where_they_may() -> None:

@@ -75,8 +75,17 @@ def grace() -> float:
     return STOP_GRACE_SECONDS
 
 
-def start(job: LiveJob, work: Callable[[LiveJob], None], fail: Callable[[Record, str], None]) -> None:
-    """Run `work(job)` in a thread of its own; `fail(record, reason)` marks its record as Failed."""
+def start(
+    job: LiveJob,
+    work: Callable[[LiveJob], None],
+    fail: Callable[[Record, str], None],
+    after: Callable[[], None] = lambda: None,
+) -> None:
+    """Run `work(job)` in a thread of its own; `fail(record, reason)` marks its record as Failed.
+
+    Args:
+        after: what follows the job's end, without the store's lock.
+    """
     key = _key(job.scope, job.kind, job.name)
     with _guard:
         _live[key] = job
@@ -85,6 +94,7 @@ def start(job: LiveJob, work: Callable[[LiveJob], None], fail: Callable[[Record,
     def run() -> None:
         try:
             context.run(_guarded, job, work, fail)
+            context.run(after)
         finally:
             with _guard:
                 _live.pop(key, None)
