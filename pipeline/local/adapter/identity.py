@@ -28,8 +28,6 @@ _ATTACHED = frozenset(
 )
 # Action -> where the role it hands over stands in the request, and to which service.
 _PASSES = {
-    "codebuild:CreateProject": ("serviceRole", "codebuild"),
-    "codebuild:UpdateProject": ("serviceRole", "codebuild"),
     "lambda:CreateFunction": ("Role", "lambda"),
     "lambda:UpdateFunctionConfiguration": ("Role", "lambda"),
     "scheduler:CreateSchedule": ("Target.RoleArn", "scheduler"),

@@ -29,7 +29,6 @@ from pipeline.local.adapter import (
     metric_filters,
     objects,
     permissions,
-    projects,
     registry,
     routing,
     schedules,
@@ -45,6 +44,7 @@ from pipeline.local.registry.front import Front, is_registry_path
 logger = logging.getLogger("pipeline.local")
 
 _SAGEMAKER = "pipeline.local.sagemaker.service"
+_CODEBUILD = "pipeline.local.codebuild.service"
 _GLUE = "pipeline.local.glue.service"
 _STATES = "pipeline.local.states"
 _SCALING = "pipeline.local.autoscaling.service"
@@ -80,6 +80,8 @@ def install() -> Application:
     sagemaker = importlib.import_module(_SAGEMAKER)
     registry.register_service("sagemaker", sagemaker, target_prefixes=("SageMaker.",))
     registry.register_service(routing.RUNTIME, sagemaker, host_patterns=(r"runtime\.sagemaker\.",))
+    codebuild = importlib.import_module(_CODEBUILD)
+    registry.register_service("codebuild", codebuild, target_prefixes=("CodeBuild_20161006.",))
     glue = importlib.import_module(_GLUE)
     registry.register_service("glue", glue, target_prefixes=("AWSGlue.",))
     scaling = importlib.import_module(_SCALING)
@@ -93,7 +95,6 @@ def install() -> Application:
     imports.after("ministack.services.lambda_svc", lambdas.install)
     imports.after("ministack.services.s3", objects.install)
     imports.after("ministack.services.sts", web_identity.install)
-    imports.after("ministack.services.codebuild", projects.install)
     imports.after(f"{_CLOUDFORMATION}.provisioners", lambda it: _types().install(it))
     imports.after(f"{_CLOUDFORMATION}.stacks", lambda it: _types().install_worker_threads(it))
     imports.after(f"{_CLOUDFORMATION}.engine", templates.install)
@@ -113,7 +114,7 @@ def install() -> Application:
         saver.start()
         threading.Thread(target=alarms.watch, args=(stopped, reported), name="alarms", daemon=True).start()
         saver.touch()
-        _call("on_start", _SAGEMAKER, _GLUE, _SCALING, _STATES)
+        _call("on_start", _SAGEMAKER, _GLUE, _CODEBUILD, _SCALING, _STATES)
         importlib.import_module("ministack.services.cloudformation")
         if "ministack.services.ecr" in sys.modules:
             ecr.remove_unreferenced()
@@ -123,7 +124,7 @@ def install() -> Application:
         if not stacks.settled(_SETTLE_SECONDS):
             logger.warning("a stack is still being changed: what was done to it is given up")
         # Executions first: one that is still at work would take the end of its job for a failure of the job.
-        _call("on_stop", _STATES, _SCALING, _GLUE, _SAGEMAKER)
+        _call("on_stop", _STATES, _SCALING, _CODEBUILD, _GLUE, _SAGEMAKER)
         pushed.backend.stop()
         lambdas.stop()
 

@@ -23,7 +23,9 @@ _PUT_METRIC = "cloudwatch:PutMetricData"
 
 def install() -> None:
     """Refine the resource and the condition keys of a request."""
-    iam_actions.SERVICE_TO_IAM_NAMESPACE.pop("glue", None)
+    # Ours weigh their callers themselves.
+    for service in ("codebuild", "glue"):
+        iam_actions.SERVICE_TO_IAM_NAMESPACE.pop(service, None)
     resource, context = iam_actions.extract_resource_arn, iam_actions.request_tag_context
 
     def refined_resource(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.local.api.store import Store
+from pipeline.local.codebuild.store import store as codebuild
 from pipeline.local.glue.store import store as glue
 from pipeline.local.sagemaker.store import store as sagemaker
 
-_STORES: dict[str, Store[Any]] = {"sagemaker": sagemaker, "glue": glue}
+_STORES: dict[str, Store[Any]] = {"sagemaker": sagemaker, "glue": glue, "codebuild": codebuild}
 
 
 def mark() -> dict[str, int]:

@@ -25,7 +25,6 @@ OFFERED = frozenset(
     {
         "budgets",
         "cloudformation",
-        "codebuild",
         "ecr",
         "events",
         "iam",

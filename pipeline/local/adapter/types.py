@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from pipeline.local import states
-from pipeline.local.adapter import account_types, callers, projects
+from pipeline.local.adapter import account_types, callers
 from pipeline.local.api.store import Store
+from pipeline.local.codebuild import cloudformation as codebuild
+from pipeline.local.codebuild.store import store as codebuild_records
 from pipeline.local.glue import cloudformation as glue
 from pipeline.local.glue.store import store as glue_records
 from pipeline.local.roles import RoleNotAssumable, check
@@ -20,7 +22,6 @@ OFFERED = frozenset(
         "Budgets",
         "CloudFormation",
         "CloudWatch",
-        "CodeBuild",
         "ECR",
         "Events",
         "IAM",
@@ -51,8 +52,11 @@ def install(provisioners: Any) -> None:
         wrap(handlers[name])
     states.install_cloudformation(provisioners)
     handlers.update(account_types.handlers())
-    handlers["AWS::CodeBuild::Project"] = projects.resource()
-    for ours, records in ((sagemaker.HANDLERS, sagemaker_records), (glue.HANDLERS, glue_records)):
+    for ours, records in (
+        (codebuild.HANDLERS, codebuild_records),
+        (glue.HANDLERS, glue_records),
+        (sagemaker.HANDLERS, sagemaker_records),
+    ):
         handlers.update({name: _undoable(handler, records) for name, handler in ours.items()})
         _BLOCKING.update(ours)
     callers.install(handlers)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from pipeline.local.runner import launch
+from pipeline.local.runner.process import spawn
 
 Log = Callable[[str], None]
 CHANNEL = 9
@@ -25,17 +30,27 @@ class Shell:
 
     def __init__(self, name: str, folder: Path, variables: Mapping[str, str], log: Log) -> None:
         reading, writing = os.pipe()
-        self._process = subprocess.Popen(
-            [name],
-            cwd=folder,
-            env=dict(variables),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            # Python's own descriptors close by themselves; sh knows no number above 9.
-            close_fds=False,
-            preexec_fn=lambda: os.dup2(writing, CHANNEL),
-            start_new_session=True,
+        # The launcher takes along all that it started when its parent ends, however that ends.
+        orders = {
+            "isolation": "mapped",
+            "parent": os.getpid(),
+            "command": [name],
+            "workdir": str(folder),
+            "cores": 0,
+        }
+        self._process = spawn(
+            lambda: subprocess.Popen(
+                [sys.executable, "-I", "-S", launch.__file__, json.dumps(orders)],
+                cwd=folder,
+                env=dict(variables),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                # Python's own descriptors close by themselves; sh knows no number above 9.
+                close_fds=False,
+                preexec_fn=lambda: os.dup2(writing, CHANNEL),
+                start_new_session=True,
+            )
         )
         os.close(writing)
         self._codes = os.fdopen(reading, "r")
@@ -45,6 +60,10 @@ class Shell:
     @property
     def lives(self) -> bool:
         return self._process.poll() is None
+
+    def kill(self) -> None:
+        """End it and all it started, at once; safe from any thread, and more than once."""
+        self._process.send_signal(signal.SIGUSR1)
 
     def run(self, command: str) -> int:
         """The exit code of a command; of `exit`, the shell's own."""
@@ -72,8 +91,7 @@ class Shell:
             self._process.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(5)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        self.kill()
         self._process.wait()
         self._reader.join(5)
         self._codes.close()

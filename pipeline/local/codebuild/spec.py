@@ -44,7 +44,10 @@ class Spec:
         one_shell: version 0.2 runs all commands in one shell; 0.1 each in its own.
         parameters, secrets: variable -> name in Parameter Store; variable -> `id[:key[:stage[:version]]]`.
         exported: names of variables that the build tells at its end.
-        artifacts: patterns of files to keep, and the folder they are in.
+        artifacts, excluded: patterns of files to keep, and of those not to, below `base_directory`.
+        artifacts_name: what they are called together, where the project lets the buildspec say.
+        discard_paths: keep the files' names alone.
+        cached: patterns of what the next build gets.
     """
 
     version: str
@@ -57,6 +60,10 @@ class Spec:
     exported: tuple[str, ...] = ()
     artifacts: tuple[str, ...] = ()
     base_directory: str = "."
+    artifacts_name: str = ""
+    discard_paths: bool = False
+    excluded: tuple[str, ...] = ()
+    cached: tuple[str, ...] = ()
 
 
 def parse(text: str, where: str = "buildspec.yml") -> Spec:
@@ -91,6 +98,10 @@ def parse(text: str, where: str = "buildspec.yml") -> Spec:
         exported=tuple(_list(env, "exported-variables", where)),
         artifacts=tuple(_list(artifacts, "files", where)),
         base_directory=str(artifacts.get("base-directory", ".")),
+        artifacts_name=str(artifacts.get("name", "")),
+        discard_paths=str(artifacts.get("discard-paths", "no")).lower() in ("yes", "true"),
+        excluded=tuple(_list(artifacts, "exclude-paths", where)),
+        cached=tuple(_list(_table(data, "cache", where), "paths", where)),
     )
 
 

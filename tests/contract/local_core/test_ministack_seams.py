@@ -524,18 +524,6 @@ def test_a_roles_boundary_is_a_limit_of_the_evaluator(holds: Holds) -> None:
     )
 
 
-def test_codebuild_keeps_its_projects_in_one_store(holds: Holds) -> None:
-    holds(
-        """
-        from ministack.services import codebuild
-        for name in ("_create_project", "_update_project", "_project_shape", "_start_build"):
-            assert len(inspect.signature(getattr(codebuild, name)).parameters) == 1, name
-        assert "_start_build" in inspect.getsource(codebuild._handle_request_sync)
-        assert callable(codebuild._project_arn) and codebuild.json_response
-        """
-    )
-
-
 def test_budgets_answers_as_a_service(holds: Holds) -> None:
     holds(
         """

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.errors import SettingsError
 from pipeline.local.codebuild import build
+from pipeline.local.codebuild.interrupt import STOPPED, TIMED_OUT, Interrupt
 from pipeline.local.codebuild.spec import parse
 
 VARIABLES = {"PATH": "/usr/bin:/bin"}
@@ -75,7 +76,10 @@ def test_a_phase_that_may_fail_and_one_that_is_stopped(tmp_path: Path) -> None:
     """
     built, log = run(text, tmp_path)
     assert log == ["built"] and built.status == "SUCCEEDED" and "false" in built.phases[0].context
-    built, log = run(text, tmp_path, stopped=lambda: True)
+    interrupt = Interrupt()
+    interrupt.ask(STOPPED)
+    interrupt.ask(TIMED_OUT)  # the first reason holds
+    built, log = run(text, tmp_path, interrupt=interrupt)
     assert log == [] and built.status == "STOPPED" and len(built.phases) == 1
 
 

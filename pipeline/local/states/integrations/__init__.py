@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from pipeline.local.states.errors import Fault
-from pipeline.local.states.integrations import activity, aws_sdk, glue, lambda_, nested, sagemaker, services
+from pipeline.local.states.integrations import (
+    activity,
+    aws_sdk,
+    codebuild,
+    glue,
+    lambda_,
+    nested,
+    sagemaker,
+    services,
+)
 from pipeline.local.states.integrations.base import Integration
 from pipeline.local.states.taskcall import Resource
 
 _by_service: dict[str, Integration] = {
+    "codebuild": codebuild.CODEBUILD,
     "glue": glue.GLUE,
     "lambda": lambda_.INVOKE,
     "sagemaker": sagemaker.SAGEMAKER,

@@ -41,7 +41,9 @@ class Job:
         rule: the EventBridge rule that AWS manages for the integration.
         members: the members of the description that are passed on; empty for all.
         extra: further members of the result.
-        within: the member of the answer that is the description; "" where it is the answer itself.
+        within: the member of the answer that is the description, or a list of it alone; "" where it is the
+            answer itself.
+        called: the member of the task's output that is the description; "" where it is the output itself.
         stop_key: the stop parameters, from the describe parameters.
         submitted: what TaskSubmitted shows, from the create response as a task's output.
     """
@@ -56,6 +58,7 @@ class Job:
     members: frozenset[str] = frozenset()
     extra: Callable[[TaskCall, dict[str, Any]], dict[str, Any]] = field(default=lambda _call, _parameters: {})
     within: str = ""
+    called: str = ""
     stop_key: Callable[[dict[str, Any]], dict[str, Any]] = field(default=lambda key: key)
     submitted: Callable[[TaskCall, dict[str, Any]], dict[str, Any]] = field(
         default=lambda _call, response: response
@@ -82,7 +85,9 @@ def run_job(call: TaskCall, style: Style, job: Job, parameters: Any) -> Any:
     except (TimedOut, Stopped):
         call.quietly(lambda: _stop(call, style, job, key))
         raise
-    value = {**description, **job.extra(call, parameters)}
+    value: dict[str, Any] = {**description, **job.extra(call, parameters)}
+    if job.called:
+        value = {job.called: value}
     if description.get(job.status) in job.failed:
         raise StateFailure(TASK_FAILED, dumps(value))
     return value
@@ -95,6 +100,7 @@ def _wait(call: TaskCall, style: Style, job: Job, key: dict[str, Any]) -> dict[s
         response, model = call.call(lambda: api.invoke(call, style, job.describe, key))
         description = api.output(style, response, model, metadata=False)
         description = description[job.within] if job.within else description
+        description = description[0] if isinstance(description, list) else description
         if description.get(job.status) in job.succeeded | job.failed:
             return {
                 name: item for name, item in description.items() if not job.members or name in job.members
