@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.functions import Function
 from pipeline.render.context import Context
-from pipeline.render.grants import listing
+from pipeline.render.grants import listing, metrics
 from pipeline.render.statement import Statement, allow
 
 
@@ -116,6 +116,30 @@ def _find_tuning(context: Context) -> list[Statement]:
     ]
 
 
+def _find_baseline(context: Context) -> list[Statement]:
+    names, sagemaker = context.names, "sagemaker"
+    captured = f"{names.capture_prefix}/*"
+    return [
+        allow("sagemaker:DescribeEndpoint", names.arn(sagemaker, f"endpoint/{names.stack}")),
+        allow("sagemaker:DescribeEndpointConfig", names.arn(sagemaker, f"endpoint-config/{names.stack}-*")),
+        allow("sagemaker:DescribeModel", names.arn(sagemaker, f"model/{names.stack}-*")),
+        allow("sagemaker:DescribeModelPackage", names.arn(sagemaker, f"model-package/{names.stack}/*")),
+        allow("sagemaker:DescribeTrainingJob", names.arn(sagemaker, f"training-job/{names.stack}-*")),
+        listing(context, names.artifact_bucket, [captured]),
+    ]
+
+
+def _judge_drift(context: Context) -> list[Statement]:
+    names = context.names
+    reports = f"{names.monitor_prefix}/reports/*"
+    return [
+        allow("s3:GetObject", names.bucket_arn(names.artifact_bucket, reports)),
+        metrics(names.monitor_namespace),
+        allow("states:ListExecutions", names.state_machine_arn),
+        allow("states:DescribeExecution", names.arn("states", f"execution:{names.stack}:drift-*")),
+    ]
+
+
 def _notify(context: Context) -> list[Statement]:
     secret = context.settings.environment.notification.slack_secret
     if not (secret and context.settings.environment.notification.enabled):
@@ -160,6 +184,8 @@ _FUNCTIONS = {
     "find_reusable": _find_reusable,
     "find_champion": _find_champion,
     "gate": _gate,
+    "find_baseline": _find_baseline,
+    "judge_drift": _judge_drift,
     "gate_data": _gate_data,
     "notify": _notify,
     "query_training_metrics": _query_training_metrics,

@@ -83,6 +83,10 @@ def _find_reusable(context: Context) -> dict[str, Any]:
     }
 
 
+def _find_baseline(context: Context) -> dict[str, Any]:
+    return {**_stack(context), "ARTIFACT_BUCKET": context.settings.artifact_bucket}
+
+
 def _notify(context: Context) -> dict[str, Any]:
     notification = context.settings.environment.notification
     # A name serves as the id; the ARN's last six characters are Secrets Manager's choice.
@@ -114,6 +118,8 @@ _ENVIRONMENT = {
     "find_reusable": _find_reusable,
     "find_champion": _stack,
     "gate": _stack,
+    "find_baseline": _find_baseline,
+    "judge_drift": _stack,
     "gate_data": _gate_data,
     "notify": _notify,
     "query_training_metrics": _stack,

@@ -8,6 +8,7 @@ from pipeline.names import ROLES
 from pipeline.render.context import Context, Resource, get, ref, text
 from pipeline.render.functions import log_group
 from pipeline.render.model import canonical
+from pipeline.render.tasks import call, tasks
 
 # EventBridge Scheduler puts the planned time here, so that a late start still reads the right day.
 SCHEDULED_TIME = "<aws.scheduler.scheduled-time>"
@@ -27,7 +28,7 @@ def resources(context: Context) -> dict[str, Resource]:
                 "StateMachineName": names.stack,
                 "StateMachineType": "STANDARD",
                 "DefinitionString": definition,
-                "DefinitionSubstitutions": _substitutions(definition),
+                "DefinitionSubstitutions": substitutions(definition),
                 "RoleArn": get("StateMachineRole"),
                 "LoggingConfiguration": {
                     "Level": "ALL",
@@ -58,9 +59,32 @@ def resources(context: Context) -> dict[str, Resource]:
                 "Tags": context.tag_map,
             },
         },
+        **_parameters(context),
         "Schedule": _schedule(context),
         **_model_metric(context),
     }
+
+
+def _parameters(context: Context) -> dict[str, Resource]:
+    """The parameters that the state machine puts, so that they go with the stack; but for the watermark."""
+    found: dict[str, Resource] = {}
+    for state_name, state in tasks(context.asl):
+        called, name = call(str(state.get("Resource", ""))), state.get("Parameters", {}).get("Name")
+        if not called or (called.service, called.operation) != ("ssm", "PutParameter"):
+            continue
+        if not name or name == context.names.watermark:
+            continue
+        found[f"{re.sub(r'[^A-Za-z0-9]', '', state_name)}Parameter"] = {
+            "Type": "AWS::SSM::Parameter",
+            "Properties": {
+                "Name": name,
+                "Type": "String",
+                "Value": "{}",
+                "Description": f"Written by the state {state_name}",
+                "Tags": context.tag_map,
+            },
+        }
+    return found
 
 
 def _model_metric(context: Context) -> dict[str, Resource]:
@@ -88,7 +112,7 @@ def _model_metric(context: Context) -> dict[str, Resource]:
     }
 
 
-def _substitutions(definition: str) -> dict[str, object]:
+def substitutions(definition: str) -> dict[str, object]:
     """A value for each `${Token}` of the state machine: roles and the template's parameters."""
     tokens = sorted(set(re.findall(r"\$\{(\w+)\}", definition)))
     roles = {f"{actor}RoleArn": get(f"{actor}Role") for actor in ROLES}

@@ -1,0 +1,1 @@
+"""Reads a training job's final metrics by their names."""

@@ -1,0 +1,30 @@
+"""Say in a parameter where a transform's newest dataset lies, for readers outside the pipeline."""
+
+from __future__ import annotations
+
+from pipeline.steps.block import call
+from pipeline.steps.intrinsics import fmt
+from pipeline.steps.sdk import Task
+from pipeline.steps.transform import Transform
+from pipeline.steps.view import Settings
+
+
+def publish(settings: Settings, transform: Transform, dataset: str) -> Task:
+    """A Task that puts the address of the dataset's manifest into the parameter `/<project>/<stack>/<dataset>`.
+
+    It may stand in a branch of `Together`, behind the transform. A dataset is its manifest, and a run's output
+    is never written again: what the parameter names is whole, and stays as it is. The stack owns the parameter.
+    """
+    return call(
+        f"Publish{dataset.title().replace('_', '')}",
+        "ssm",
+        "putParameter",
+        {
+            "Name": f"/{settings.project.name}/{settings.stack_name}/{dataset}",
+            "Value.$": fmt(f"{{}}/manifests/{dataset}.json", transform.output),
+            "Type": "String",
+            "Overwrite": True,
+        },
+        comment=f"Others find the newest {dataset} here.",
+        result_path=None,
+    )
