@@ -6,6 +6,7 @@ privilege is written from names.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,8 @@ ROLES = ("StateMachine", "Training", "Processing", "Model", "Scheduler", "Transf
 # `-<YYYYMMDD>-<8 hex>-<kind><redrive>-<wait>-<retry>`: what a job's name adds to the stack's, within
 # SageMaker's 63.
 JOB_SUFFIX = len("-20261122-0123abcd-c00-0-0")
+# A tuning job's name has 32, of which `-<8 hex>-<redrive><retry>` is not the stack's (with room for a digit).
+TUNING_NAME = 32 - len("-0123abcd-000")
 MAX_NAME = 63
 
 
@@ -55,6 +58,19 @@ class Names:
     def stack(self) -> str:
         """Stack, state machine, endpoint and model package group."""
         return f"{self.pipeline}-{self.environment}"
+
+    @property
+    def tuning(self) -> str:
+        """What tuning jobs' names, and those of the jobs they launch, begin with: the stack, if it fits.
+
+        Else the pipeline is cut and told from others by a hash. It ends in the environment either way, by
+        which policies know it.
+        """
+        if len(self.stack) <= TUNING_NAME:
+            return self.stack
+        mark = hashlib.sha256(self.pipeline.encode()).hexdigest()[:4]
+        left = max(1, TUNING_NAME - len(f"{mark}-{self.environment}"))
+        return f"{self.pipeline[:left].rstrip('-')}{mark}-{self.environment}"
 
     @property
     def partition(self) -> str:
@@ -99,6 +115,11 @@ class Names:
     def monitor(self) -> str:
         """The state machine that compares requests with the training data, its schedule and its Glue job."""
         return f"{self.stack}-monitor"
+
+    @property
+    def monitor_namespace(self) -> str:
+        """Of the comparison's metrics in CloudWatch."""
+        return f"{self.project}/Drift"
 
     @property
     def monitor_arn(self) -> str:

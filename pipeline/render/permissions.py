@@ -123,6 +123,8 @@ def _sagemaker(called: Call, parameters: dict[str, Any], names: Names) -> list[S
     kind, field = _SAGEMAKER[operation]
     arn = names.arn("sagemaker", f"{kind}/{pattern_of(parameters, field, f'{names.stack}-*')}".lower())
     resources = [arn]
+    if operation == "DescribeTrainingJob" and names.tuning != names.stack:
+        resources.append(names.arn("sagemaker", f"training-job/{names.tuning}-*").lower())
     if operation in ("CreateEndpoint", "UpdateEndpoint"):
         config = pattern_of(parameters, "EndpointConfigName", f"{names.stack}-*")
         resources.append(names.arn("sagemaker", f"endpoint-config/{config}".lower()))
@@ -142,7 +144,9 @@ def _sagemaker(called: Call, parameters: dict[str, Any], names: Names) -> list[S
                 names.arn("events", f"rule/{_MANAGED_RULE[operation]}"),
             ),
         ]
-    role = parameters.get("RoleArn") or parameters.get("ExecutionRoleArn")
+    # A tuning job passes on the role of the training jobs that it launches.
+    given = parameters.get("TrainingJobDefinition") or parameters
+    role = given.get("RoleArn") or given.get("ExecutionRoleArn")
     if role:
         passed_to = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
         statements.append(allow("iam:PassRole", role_reference(str(role)), passed_to))
@@ -179,6 +183,14 @@ def _glue(called: Call, parameters: dict[str, Any], names: Names) -> list[Statem
     return [allow(actions, names.arn("glue", f"job/{pattern_of(parameters, 'JobName', f'{names.stack}-*')}"))]
 
 
+def _states(called: Call, parameters: dict[str, Any], _: Names) -> list[Statement]:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/connect-stepfunctions.html#states-iam"""
+    machine = str(parameters.get("StateMachineArn", ""))
+    if called.operation != "StartExecution" or called.pattern or not machine:
+        return []
+    return [allow("states:StartExecution", machine)]
+
+
 _RULES: dict[str, Callable[[Call, dict[str, Any], Names], list[Statement]]] = {
     "applicationautoscaling": hosting_permissions.scaling,
     "cloudwatch": hosting_permissions.alarms,
@@ -186,6 +198,7 @@ _RULES: dict[str, Callable[[Call, dict[str, Any], Names], list[Statement]]] = {
     "lambda": _lambda,
     "sagemaker": _sagemaker,
     "ssm": _ssm,
+    "states": _states,
     "sns": _sns,
 }
 

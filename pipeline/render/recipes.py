@@ -137,11 +137,21 @@ def _decisive(parameters: dict[str, Any]) -> dict[str, Any]:
             found[plain] = value.get("EnableNetworkIsolation", False)
         elif plain in ("AlgorithmSpecification", "AppSpecification") and isinstance(value, dict):
             found[plain] = {k: v for k, v in value.items() if k not in _NOT_OF_THE_PROGRAM}
+        elif plain == "TrainingJobDefinition" and isinstance(value, dict):
+            found[plain] = {**_decisive(value), "objective": _objective(parameters, value)}
         elif plain == "Arguments" and isinstance(value, dict):
             found[plain] = _arguments(value)
         else:
             found[key] = value
     return found
+
+
+def _objective(parameters: dict[str, Any], definition: dict[str, Any]) -> list[Any]:
+    """How a tuning job finds its objective in the log: by it the model is chosen."""
+    config = parameters.get("HyperParameterTuningJobConfig") or {}
+    name = (config.get("HyperParameterTuningJobObjective") or {}).get("MetricName")
+    metrics = (definition.get("AlgorithmSpecification") or {}).get("MetricDefinitions") or []
+    return [metric for metric in metrics if metric.get("Name") == name]
 
 
 def _arguments(given: dict[str, Any]) -> dict[str, Any]:

@@ -85,7 +85,9 @@ def _training(context: Context) -> list[Statement]:
     data, names = context.settings.pipeline.data, context.names
     bucket = names.artifact_bucket
     writes = [names.bucket_arn(bucket, f"{data.prefix}output-model/*")]
-    if context.settings.environment.training.spot:
+    # A search's jobs keep none: they run side by side, and would share one place.
+    resumes = context.settings.environment.training.spot and not context.settings.pipeline.tuning
+    if resumes:
         checkpoints = names.bucket_arn(bucket, f"{names.checkpoints_prefix}/*")
         writes.append(checkpoints)
     statements = [
@@ -93,7 +95,7 @@ def _training(context: Context) -> list[Statement]:
         *_job(context, "TrainingJobs"),
         allow("s3:PutObject", writes),
     ]
-    if context.settings.environment.training.spot:
+    if resumes:
         # A resumed job reads what the interrupted one left, and SageMaker replaces it.
         statements += [
             allow(["s3:GetObject", "s3:DeleteObject"], checkpoints),

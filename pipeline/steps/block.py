@@ -31,12 +31,13 @@ class Job:
     Args:
         fingerprint: the job's tag `fingerprint` is `$.run.fingerprints.<this>`.
         result: the block's result is at `$.<this>`; `$.reuse.<this>` says whether the block was skipped.
-        kind: `training`, `processing` or `transform`, for which the function find_reusable knows what the
-            result is.
+        kind: `training`, `tuning`, `processing` or `transform`, for which the function find_reusable knows
+            what the result is.
         model: for processing: the result of the block whose artifact the job must have read.
         output: for processing: the name of the output that holds the report.
         within: where the result is at `$.<this>.<result>`.
-        name: for a transform: the Glue job whose runs it is looked for among.
+        name: for a transform: the Glue job whose runs it is looked for among; for a tuning: what the names of
+            its tuning jobs begin with.
     """
 
     fingerprint: str

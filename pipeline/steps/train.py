@@ -31,6 +31,8 @@ class Train(Block):
 
     wait_seconds = capacity.wait_seconds()
     job = Job(fingerprint="train", result="training", kind="training")
+    # What the model package says of it besides: members of CustomerMetadataProperties.
+    metadata: dict[str, str] = {}
     artifacts = "$.training.ModelArtifacts.S3ModelArtifacts"
     job_name = "$.training.TrainingJobName"
 
@@ -51,7 +53,7 @@ class Train(Block):
             volume_size=instance.volume_gb,
             max_run=instance.max_runtime_seconds,
             use_spot_instances=instance.spot,
-            max_wait=_longest(instance) if instance.spot else None,
+            max_wait=longest(instance) if instance.spot else None,
             output_path=UNUSED,
             metric_definitions=[{"Name": m.name, "Regex": m.regex} for m in settings.pipeline.metrics]
             or None,
@@ -65,12 +67,12 @@ class Train(Block):
             job_name="unused",
             data={name: TrainingInput(UNUSED) for name in _channels(settings)},
             comment="SageMaker runs the container's `train` on the run's channels.",
-            timeout_seconds=_longest(instance) + OVERHEAD_SECONDS,
+            timeout_seconds=longest(instance) + OVERHEAD_SECONDS,
             retry=retry.for_sagemaker(),
             result_path="$.training",
         )
         step.amend(
-            _request(settings, network_isolation, environment, vpc_config), drop=("TrainingJobName",)
+            request(settings, network_isolation, environment, vpc_config), drop=("TrainingJobName",)
         ).select(
             {
                 "TrainingJobName.$": "$.TrainingJobName",
@@ -87,7 +89,7 @@ class Train(Block):
         super().__init__(settings, [capacity.patient(step), step, told])
 
 
-def _longest(instance: Any) -> int:
+def longest(instance: Any) -> int:
     """Seconds a job may take by its own limits: of running, or of waiting for spot and running."""
     runtime: int = instance.max_runtime_seconds
     return max(runtime, instance.max_wait_seconds or 0) if instance.spot else runtime
@@ -97,7 +99,7 @@ def _channels(settings: Settings) -> dict[str, Any]:
     return {name: c for name, c in sorted(settings.pipeline.data.channels.items()) if c.use == "train"}
 
 
-def _request(
+def request(
     settings: Settings,
     network_isolation: bool,
     environment: dict[str, str] | None,

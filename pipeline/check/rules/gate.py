@@ -87,7 +87,7 @@ def band_has_a_direction(subject: Subject) -> Iterator[Hit]:
 def no_way_around(subject: Subject) -> Iterator[Hit]:
     for machine in machines(subject.asl):
         for name, body in machine.states.items():
-            if _operation(body) != "CreateTrainingJob":
+            if _operation(body) not in ("CreateTrainingJob", "CreateHyperParameterTuningJob"):
                 continue
             around = _beyond(machine, name)
             for endpoint in sorted(around):

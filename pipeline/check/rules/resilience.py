@@ -60,7 +60,14 @@ def _compared(body: dict[str, Any]) -> dict[str, set[str]]:
 
 
 # Statuses that a pipeline waits for, before the many others that share their values.
-_USUAL = ("EndpointStatus", "TrainingJobStatus", "ProcessingJobStatus", "TransformJobStatus", "JobRunState")
+_USUAL = (
+    "EndpointStatus",
+    "TrainingJobStatus",
+    "ProcessingJobStatus",
+    "TransformJobStatus",
+    "HyperParameterTuningJobStatus",
+    "JobRunState",
+)
 
 
 def _enumeration(variable: str, values: set[str]) -> tuple[str, tuple[str, ...]]:

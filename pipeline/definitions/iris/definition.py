@@ -14,12 +14,13 @@ from pipeline.steps import (
     Reuse,
     Settings,
     Train,
+    Tune,
 )
 
 
 def define(settings: Settings) -> Pipeline:
     """The workflow. What may vary is in settings.toml; any step of `stepfunctions.steps` fits between."""
-    train = Train(settings)
+    train = Tune(settings) if settings.pipeline.tuning else Train(settings)
     evaluate = Evaluate(settings, train)
     return Pipeline(
         settings,

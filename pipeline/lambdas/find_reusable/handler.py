@@ -112,6 +112,8 @@ def placed(
     for job in jobs:
         if job["result"] not in done:
             continue
+        if "tuning" in done[job["result"]]:
+            found["tuning"] = done[job["result"]].pop("tuning")
         within = job.get("within", "")
         if within:
             found.setdefault(within, dict(state.get(within, {})))[job["result"]] = done[job["result"]]

@@ -87,6 +87,10 @@ def find_job(
     """A block's result from an earlier job; else None and why not."""
     if job["kind"] == "transform":
         return find_transform(job, run)
+    if job["kind"] == "tuning":
+        from .tuning import find_tuning  # which reads training jobs by this module
+
+        return find_tuning(job, run)
     if job["model"] and job["model"] not in done:
         return None, f"the {job['model']} is made anew"
     operation, kind, read = KINDS[job["kind"]]
