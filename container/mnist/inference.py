@@ -5,7 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from mnist_program import PIXELS, formats, pixels
+from mnist_program import (
+    PIXELS,
+    formats,
+    images,  # noqa: F401  formats.py loads the decoder when an image comes; the first one should not wait
+    pixels,
+)
 from mnist_program.model import Model, load
 from script_mode import ProgramError
 from serving import LoadError, metric

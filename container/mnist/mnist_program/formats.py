@@ -16,7 +16,6 @@ import orjson
 from serving import RequestError, choose, media_type
 
 from . import CLASSES, LEVELS, PIXELS, SIDE
-from .images import read_png
 from .pixels import Raw
 
 CSV, JSON, JSON_LINES, PNG = "text/csv", "application/json", "application/jsonlines", "image/png"
@@ -29,6 +28,8 @@ def read(body: str | bytes, content_type: str) -> Raw:
     """Raw pixels, shape (rows, 784). Raises RequestError 415 for the type, 400 for the body."""
     kind = media_type(content_type)
     if kind == PNG:
+        from .images import read_png  # the decoder; inference.py has it loaded before the first request
+
         return read_png(body.encode("latin-1") if isinstance(body, str) else body)
     reader = _READERS.get(kind)
     if reader is None:

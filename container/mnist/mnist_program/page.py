@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from . import CLASSES, SIDE
 from .pixels import Raw
@@ -96,6 +95,8 @@ def _figure(row: int, raw: Raw, labels: NDArray[np.int64], probabilities: NDArra
 
 def png(raw: Raw) -> str:
     """The image as base64 of a PNG, dark on white as on paper."""
+    from PIL import Image
+
     out = io.BytesIO()
     Image.fromarray(255 - raw.reshape(SIDE, SIDE)).save(out, format="PNG", optimize=True)
     return base64.b64encode(out.getvalue()).decode("ascii")
