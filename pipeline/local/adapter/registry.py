@@ -20,7 +20,7 @@ Response = tuple[int, dict[str, str], Any]
 Handler = Callable[[str, str, dict, bytes, dict], Awaitable[Response]]
 
 # MiniStack's services that do what AWS's do, as far as our pipelines use them. The others exist in
-# MiniStack too, but some only pretend (a Glue job run is SUCCEEDED without running), so none is offered.
+# MiniStack too, but some only pretend (its Glue says SUCCEEDED of what never ran), so none is offered.
 OFFERED = frozenset(
     {
         "budgets",
