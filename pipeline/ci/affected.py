@@ -19,6 +19,9 @@ DEFINITIONS = "pipeline/definitions/"
 SETTINGS = "settings.toml"
 CONTAINERS = "container/"
 SCRIPTS = "glue_scripts/"
+LIBRARY = f"{SCRIPTS}common/"
+# Of a pipeline with [monitor], not named in its settings.
+MONITOR = f"{SCRIPTS}monitor/"
 LOCK = "requirements.lock"
 ACCOUNT = "cloudformation/"
 
@@ -65,9 +68,11 @@ def find(root: Path, changes: Changes) -> Affected:
         every = tuple(Concerned(name, environments, (changes.why,)) for name in names)
         return Affected(every, why=changes.why)
     rooms = {name: _containers(root, name) for name in names}
+    scripts = {name: _scripts(root, name) for name in names}
     found = of_files(
         changes.files,
         containers=rooms,
+        scripts=scripts,
         environments=environments,
         deployed=sources.deployed(root),
         before=lambda path: git.show(root, changes.base, path),
@@ -81,6 +86,7 @@ def of_files(
     files: Iterable[str],
     *,
     containers: Mapping[str, frozenset[str]],
+    scripts: Mapping[str, frozenset[str]],
     environments: tuple[str, ...],
     deployed: frozenset[str],
     before: Texts,
@@ -91,6 +97,7 @@ def of_files(
 
     Args:
         containers: pipeline -> folders under container/ that its image is made of.
+        scripts: pipeline -> what its Glue jobs run, files or folders; () where it has none.
         environments: all there are.
         deployed: modules of ours that decide what is deployed.
         before, now: a path's text at either commit, None where it is not.
@@ -126,8 +133,9 @@ def of_files(
             note(users, environments, f"its image: {CONTAINERS}{folder}")
             ignored += [] if users else [path]
         elif path.startswith(SCRIPTS):
-            name = path.removeprefix(SCRIPTS).partition("/")[0]
-            note([name] if name in containers else everyone, environments, f"its Glue scripts: {path}")
+            users = [name for name, used in scripts.items() if path.startswith(tuple(used))]
+            note(users, environments, f"its Glue scripts: {path}")
+            ignored += [] if users else [path]
         elif path == LOCK or path.startswith(ACCOUNT):
             note(everyone, environments, f"shared by all: {path}")
         elif sources.belongs(path, deployed):
@@ -146,12 +154,30 @@ def of_files(
     return Affected(tuple(found), tuple(ignored), tuple(sorted(gone)), why)
 
 
-def _containers(root: Path, name: str) -> frozenset[str]:
-    """Folders of container/ that the pipeline's image is made of, in any environment."""
+def _layers(root: Path, name: str) -> list[dict[str, Any]]:
+    """A pipeline's settings, and what differs in each environment."""
     table = _table((root / DEFINITIONS / name / SETTINGS).read_text(encoding="utf-8"))
     overlays = table.get("environments")
     layers = [table, *(overlays.values() if isinstance(overlays, dict) else ())]
-    named = {str(layer["container"]) for layer in layers if isinstance(layer, dict) and "container" in layer}
+    return [layer for layer in layers if isinstance(layer, dict)]
+
+
+def _scripts(root: Path, name: str) -> frozenset[str]:
+    """Glue scripts of the pipeline in any environment, and the library that all scripts use."""
+    found: set[str] = set()
+    for layer in _layers(root, name):
+        transforms = layer.get("transforms")
+        tables = transforms.values() if isinstance(transforms, dict) else ()
+        found |= {
+            f"{SCRIPTS}{each['script']}" for each in tables if isinstance(each, dict) and "script" in each
+        }
+        found |= {MONITOR} if "monitor" in layer else set()
+    return frozenset(found | {LIBRARY}) if found else frozenset()
+
+
+def _containers(root: Path, name: str) -> frozenset[str]:
+    """Folders of container/ that the pipeline's image is made of, in any environment."""
+    named = {str(layer["container"]) for layer in _layers(root, name) if "container" in layer}
     shared = {each for folder in named for each in uses(root / CONTAINERS / folder)}
     return frozenset(named | shared)
 

@@ -8,11 +8,13 @@ from typing import Literal
 
 from pipeline.cost.prices import Price, Prices
 from pipeline.cost.schedule import runs_a_month
-from pipeline.cost.usage import Endpoint, Job, Usage
+from pipeline.cost.usage import DPUS, Endpoint, Job, Usage
 
 HOURS_A_MONTH = 730.0
 # A call of one of our Lambdas; most take a fraction of it.
 LAMBDA_SECONDS = 1.0
+# "billed per second with a 1-minute minimum" (Glue 2.0 and later): https://aws.amazon.com/glue/pricing/
+GLUE_LEAST_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,8 @@ def _job(job: Job, prices: Prices, took: Duration | None) -> list[Line]:
     price = prices.find(job.kind, job.instance_type)
     if seconds is None:
         return [Line(job.state, "run", instances, None, None, note="nobody knows how long it takes")]
+    if job.kind == "glue":
+        return [_glue(job, seconds, prices, note, took is None)]
     hours = seconds / 3600 * job.count
     line = _line(job.state, "run", f"{instances}, {_seconds(seconds)}", hours, price, note, took is None)
     if job.spot and line.low is not None:
@@ -108,6 +112,14 @@ def _job(job: Job, prices: Prices, took: Duration | None) -> list[Line]:
         what = f"{job.volume_gb:.0f} GB volume"
         lines.append(_line(f"{job.state}: volume", "run", what, gb_months, volume, at_most=took is None))
     return lines
+
+
+def _glue(job: Job, seconds: float, prices: Prices, note: str, at_most: bool) -> Line:
+    dpus = DPUS.get(job.instance_type)
+    price = prices.find("dpu_hour") if dpus else None
+    hours = max(seconds, GLUE_LEAST_SECONDS) / 3600 * job.count * (dpus or 0)
+    what = f"{job.count} x {job.instance_type}, {_seconds(seconds)}"
+    return _line(job.state, "run", what, hours, price, note, at_most)
 
 
 def _transitions(used: Usage, prices: Prices, seen: int | None) -> Line:

@@ -16,7 +16,10 @@ JOBS = {
     "sagemaker:createTrainingJob.sync": "training",
     "sagemaker:createProcessingJob.sync": "processing",
     "sagemaker:createTransformJob.sync": "transform",
+    "glue:startJobRun.sync": "glue",
 }
+# What a worker of Glue is billed as: https://docs.aws.amazon.com/glue/latest/dg/aws-glue-api-jobs-job.html
+DPUS = {"G.1X": 1, "G.2X": 2, "G.4X": 4, "G.8X": 8}
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,9 @@ class Job:
     """One job of a run.
 
     Args:
+        instance_type: of an instance, or of a worker of Glue.
         limit_seconds: the longest it may run; None where the template does not say.
+        name: of a Glue job, whose runs are timed by it.
     """
 
     state: str
@@ -34,6 +39,12 @@ class Job:
     volume_gb: float
     limit_seconds: int | None
     spot: bool = False
+    name: str = ""
+
+    @property
+    def timed_by(self) -> str:
+        """By what an earlier duration is known: the kind of job, or the Glue job."""
+        return self.name or self.kind
 
 
 @dataclass(frozen=True)
@@ -91,7 +102,12 @@ def usage(template: Mapping[str, Any]) -> Usage:
     way = longest_way(asl)
     schedules = [r["Properties"] for r in resources if r["Type"] == "AWS::Scheduler::Schedule"]
     return Usage(
-        tuple(sorted(_jobs(states), key=lambda job: way.index(job.state) if job.state in way else len(way))),
+        tuple(
+            sorted(
+                _jobs(states, template),
+                key=lambda job: way.index(job.state) if job.state in way else len(way),
+            )
+        ),
         tuple(_endpoints(states, template)),
         tuple(m for name in way if (m := _function(states[name], memory))),
         len(way),
@@ -146,12 +162,16 @@ def _states(asl: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield from _states(inner)
 
 
-def _jobs(states: Mapping[str, Mapping[str, Any]]) -> Iterator[Job]:
+def _jobs(states: Mapping[str, Mapping[str, Any]], template: Mapping[str, Any]) -> Iterator[Job]:
+    glue = {str(p.get("Name")): p for p in _properties(template, "AWS::Glue::Job")}
     for name, state in states.items():
         kind = JOBS.get(str(state.get("Resource", "")).partition(":states:::")[2])
         if kind is None:
             continue
         p = state.get("Parameters") or {}
+        if kind == "glue":
+            yield _glue_job(name, glue, p)
+            continue
         cluster = (
             p.get("ResourceConfig")
             or p.get("TransformResources")
@@ -167,6 +187,28 @@ def _jobs(states: Mapping[str, Mapping[str, Any]]) -> Iterator[Job]:
             _whole((p.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds")),
             p.get("EnableManagedSpotTraining") is True,
         )
+
+
+def _glue_job(state: str, known: Mapping[str, Mapping[str, Any]], parameters: Mapping[str, Any]) -> Job:
+    """A run's own size goes before that of its job."""
+    name = str(parameters.get("JobName", ""))
+    size = {**known.get(name, {}), **parameters}
+    minutes = _whole(size.get("Timeout"))
+    return Job(
+        state,
+        "glue",
+        str(size.get("WorkerType", "")),
+        _whole(size.get("NumberOfWorkers")) or 1,
+        0.0,
+        minutes * 60 if minutes else None,
+        name=name,
+    )
+
+
+def _properties(template: Mapping[str, Any], kind: str) -> Iterator[Mapping[str, Any]]:
+    for resource in (template.get("Resources") or {}).values():
+        if resource["Type"] == kind:
+            yield resource.get("Properties") or {}
 
 
 def _endpoints(states: Mapping[str, Mapping[str, Any]], template: Mapping[str, Any]) -> Iterator[Endpoint]:

@@ -29,7 +29,8 @@ def sentences(reuse: Mapping[str, Any]) -> list[str]:
     for name, decision in reuse.items():
         if name != "model":
             fate = (bool(decision.get("reuse")), str(decision.get("why", "")))
-            fates.setdefault(fate, []).append(_BLOCKS.get(name, name.title()))
+            title = "".join(part.title() for part in name.split("_"))
+            fates.setdefault(fate, []).append(_BLOCKS.get(name, title))
     said = [
         f"{', '.join(names)} {'skipped' if skipped else 'run' if len(names) > 1 else 'runs'}: {why}"
         for (skipped, why), names in fates.items()

@@ -39,7 +39,8 @@ class Facts:
     """What was found.
 
     Args:
-        durations: by kind of job: how long the last one of this stack that ended well took.
+        durations: by kind of job, or name of a Glue job: how long the last one of this stack that ended well
+            took.
         champion: the model that serves now; None if none does.
         serving: whether it was found out what serves.
         unknown: what could not be found out, in words.
@@ -59,7 +60,7 @@ def observe(plan: Plan, settings: Settings, clients: Clients, now: datetime | No
     moment = now or datetime.now(UTC)
     unknown: list[str] = []
     # Making a client reads its model from disk, which threads only get in each other's way with.
-    for service in ("sagemaker", "s3", "ssm", "ecr"):
+    for service in ("sagemaker", "s3", "ssm", "ecr", *(["glue"] if settings.pipeline.transforms else [])):
         getattr(clients, service)
 
     def ask(what: str, question: Callable[[], Any], otherwise: Any) -> Any:
@@ -78,6 +79,11 @@ def observe(plan: Plan, settings: Settings, clients: Clients, now: datetime | No
                 ask, f"how long {kind} takes", partial(_duration, settings, clients, kind), None
             )
             for kind in TIMES
+        }
+        names = [Names.of(settings).transform(name) for name in sorted(settings.pipeline.transforms)]
+        took |= {
+            job: pool.submit(ask, f"how long {job} takes", partial(_glue_duration, clients, job), None)
+            for job in names
         }
         serving = pool.submit(ask, SERVING, partial(champion.find, settings, clients), None)
         durations = {kind: found for kind, future in took.items() if (found := future.result())}
@@ -145,6 +151,17 @@ def _duration(settings: Settings, clients: Clients, kind: str) -> Duration | Non
     if not (begun and ended):
         return None
     return Duration((ended - begun).total_seconds(), f"as {name} took")
+
+
+def _glue_duration(clients: Clients, job: str) -> Duration | None:
+    """Seconds that the last run took that ended well; without waiting for workers, which nobody pays for."""
+    try:
+        runs = clients.glue.get_job_runs(JobName=job, MaxResults=20)["JobRuns"]
+    except clients.glue.exceptions.EntityNotFoundException:
+        return None
+    done = [run for run in runs if run["JobRunState"] == "SUCCEEDED" and run.get("ExecutionTime")]
+    last = max(done, key=lambda run: run["StartedOn"], default=None)
+    return Duration(float(last["ExecutionTime"]), f"as {last['Id']} took") if last else None
 
 
 def _why(error: Exception) -> str:

@@ -46,13 +46,20 @@ SOURCES = (
 )
 
 
+def made_from(settings: Settings) -> list[str]:
+    """Files and folders that decide what is deployed of this pipeline, relative to the root."""
+    scripts = sorted({f"glue_scripts/{each.script}" for each in settings.pipeline.transforms.values()})
+    library = ["glue_scripts/common"] if scripts else []
+    return [path.format(settings=settings) for path in SOURCES] + library + scripts
+
+
 def compute(settings: Settings, clients: Clients) -> Plan:
     """What `apply` would do now. Two calls without a change between give equal plans."""
     rendered = render(settings)
     source = resolve.source(settings)
     image = _image(clients, source)
     # A commit to the docs changes nothing here.
-    commit = git.last_change(Path(settings.root), [path.format(settings=settings) for path in SOURCES])
+    commit = git.last_change(Path(settings.root), made_from(settings))
     wanted = desired.pipeline(settings, rendered, image, resolve.registry(clients), commit)
     account_stack = _action(clients, desired.account(settings))
     pipeline_stack = _action(clients, wanted)

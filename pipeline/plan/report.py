@@ -133,7 +133,8 @@ def build(plan: Plan, facts: Facts, smoke: Smoke | None = None) -> Report:
 def _expected(template: Mapping[str, Any], steps: tuple[StepForecast, ...], facts: Facts) -> Expected:
     runs = {step.step for step in steps if step.does == "run"}
     jobs = [job for job in cost.usage(template).jobs if job.state in runs]
-    took = [facts.durations[job.kind].seconds if job.kind in facts.durations else None for job in jobs]
+    known = [facts.durations.get(job.timed_by) for job in jobs]
+    took = [found.seconds if found else None for found in known]
     limits = [job.limit_seconds for job in jobs]
     return Expected(
         tuple(job.state for job in jobs),
@@ -145,7 +146,8 @@ def _expected(template: Mapping[str, Any], steps: tuple[StepForecast, ...], fact
 
 def _cost(template: Mapping[str, Any], prices: cost.Prices, facts: Facts) -> cost.Estimate:
     used = cost.usage(template)
-    took = {job.state: facts.durations[job.kind] for job in used.jobs if job.kind in facts.durations}
+    durations = facts.durations
+    took = {job.state: durations[job.timed_by] for job in used.jobs if job.timed_by in durations}
     return cost.estimate(used, prices, took)
 
 

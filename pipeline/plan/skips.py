@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,6 +11,7 @@ from pipeline.cost.usage import longest_way
 from pipeline.graph.model import branches_of
 from pipeline.plan.model import ImageAction
 
+_JOB = re.compile(r":states:::(sagemaker|glue):\w+\.sync(:\d+)?$")
 Does = Literal["skip", "run", "depends", "unknown"]
 
 
@@ -48,11 +50,7 @@ def steps(asl: Mapping[str, Any], image: ImageAction, said: Forecast) -> tuple[S
 def jobs(asl: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """The states that start a job and wait for it, by name, in the order in which a run comes by them."""
     way = longest_way(asl) if asl["StartAt"] else []
-    found = {
-        name: state
-        for name, state in _states(asl)
-        if ":states:::sagemaker:" in str(state.get("Resource", "")) and state["Resource"].endswith(".sync")
-    }
+    found = {name: state for name, state in _states(asl) if _JOB.search(str(state.get("Resource", "")))}
     return dict(sorted(found.items(), key=lambda item: way.index(item[0]) if item[0] in way else len(way)))
 
 
@@ -140,12 +138,14 @@ def _recipes(found: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def _results(known: Mapping[str, Mapping[str, Any]], payload: Mapping[str, Any] | None) -> dict[str, str]:
     """State -> the name of its result, for the jobs that may be found again."""
-    wanted = [job["result"] for job in payload["jobs"]] if payload else []
+    wanted = {
+        ".".join(filter(None, ("$", job.get("within"), job["result"]))): job["result"]
+        for job in (payload["jobs"] if payload else [])
+    }
     return {
-        name: result
-        for result in wanted
+        name: wanted[str(state.get("ResultPath"))]
         for name, state in known.items()
-        if state.get("ResultPath") == f"$.{result}"
+        if state.get("ResultPath") in wanted
     }
 
 

@@ -21,7 +21,7 @@ from pipeline.aws import stacks
 from pipeline.aws.errors import code, message, told
 from pipeline.errors import ApplyError
 from pipeline.image.context import uses
-from pipeline.plan.planner import SOURCES
+from pipeline.plan.planner import made_from
 from pipeline.promote import content, history
 from pipeline.promote.history import Run
 from pipeline.promote.tags import Tag
@@ -70,7 +70,7 @@ def sources(settings: Settings) -> list[str]:
     """Paths of all that a deployed pipeline is made from, the container's shared folders included."""
     container = Path(settings.root) / "container" / settings.pipeline.container
     shared = [f"container/{name}" for name in uses(container)]
-    return [path.format(settings=settings) for path in SOURCES] + shared
+    return made_from(settings) + shared
 
 
 def find(root: Path, tag: Tag, settings: Settings, clients: Clients) -> Tested:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.ci import sources
-from pipeline.ci.affected import Affected, of_files
+from pipeline.ci.affected import Affected, _scripts, of_files
 
 ROOT = Path(__file__).resolve().parents[3]
 ENVIRONMENTS = ("dev", "staging", "production")
@@ -39,12 +39,16 @@ depth = 4
 """
 
 
+SCRIPTS = {"iris": frozenset(), "mnist": frozenset({"glue_scripts/mnist/scale.py", "glue_scripts/common/"})}
+
+
 def affected(
     *files: str, before: dict[str, str] | None = None, now: dict[str, str] | None = None
 ) -> Affected:
     return of_files(
         files,
         containers=CONTAINERS,
+        scripts=SCRIPTS,
         environments=ENVIRONMENTS,
         deployed=DEPLOYED,
         before=(before or {}).get,
@@ -69,7 +73,9 @@ BOTH = {"iris": ENVIRONMENTS, "mnist": ENVIRONMENTS}
         ("container/serving/serve.py", {"iris": ENVIRONMENTS}),
         ("container/nobodys/Dockerfile", {}),
         ("glue_scripts/mnist/scale.py", {"mnist": ENVIRONMENTS}),
-        ("glue_scripts/common/io.py", BOTH),
+        ("glue_scripts/mnist/unused.py", {}),
+        # iris has no Glue job.
+        ("glue_scripts/common/job.py", {"mnist": ENVIRONMENTS}),
         ("pipeline/steps/train.py", BOTH),
         ("pipeline/steps/prices.toml", BOTH),
         ("pipeline/names.py", BOTH),
@@ -176,3 +182,19 @@ def test_a_module_that_begins_to_be_imported_is_shared_code(tmp_path: Path) -> N
     found = sources.deployed(tmp_path)
     assert {"pipeline/late.py", "pipeline/deep/er.py", "pipeline/deep/beside.py"} <= found
     assert "pipeline/deep/unused.py" not in found
+
+
+def test_scripts_are_those_that_the_settings_of_any_environment_name(tmp_path: Path) -> None:
+    home = tmp_path / "pipeline/definitions/demo"
+    home.mkdir(parents=True)
+    settings = home / "settings.toml"
+    settings.write_text(
+        '[transforms.a]\nscript = "demo/a.py"\n[environments.dev.transforms.b]\nscript = "other/b.py"\n'
+        "[environments.dev.transforms.a.arguments]\nX = 1\n"
+    )
+    own = {"glue_scripts/demo/a.py", "glue_scripts/other/b.py", "glue_scripts/common/"}
+    assert _scripts(tmp_path, "demo") == own
+    settings.write_text("[monitor]\n")
+    assert _scripts(tmp_path, "demo") == {"glue_scripts/monitor/", "glue_scripts/common/"}
+    settings.write_text('container = "demo"\n')
+    assert _scripts(tmp_path, "demo") == frozenset()
