@@ -16,13 +16,15 @@ from pipeline.steps import (
     Settings,
     Train,
     Transform,
+    Tune,
 )
 
 
 def define(settings: Settings) -> Pipeline:
     """The workflow. What may vary is in settings.toml; any step of `stepfunctions.steps` fits between."""
     normalise = Transform(settings, "normalise")
-    train = Train(settings)
+    # Where the settings have [tuning], a search takes the place of one training.
+    train = Tune(settings) if settings.pipeline.tuning else Train(settings)
     evaluate = Evaluate(settings, train)
     return Pipeline(
         settings,
