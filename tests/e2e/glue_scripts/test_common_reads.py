@@ -1,0 +1,195 @@
+"""common.job on Spark: what it reads, what it refuses by the object's name, what exists when it ends."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from .conftest import Worker
+
+SCHEMA = "user int, movie int, rating double, day date, kind string"
+HEADER = "user,movie,rating,day,kind\n"
+GOOD = "1,2,3.5,2020-01-01,a\n2,3,4.0,2020-01-02,b\n3,4,1.0,2020-01-03,\n"
+READ = f"""
+from common import job
+glue = job.start()
+frame = glue.read_csv("ratings", "{SCHEMA}", header=True)
+glue.write("train", frame.orderBy("user"), format="csv", partitions=1, header=True)
+glue.finish()
+"""
+
+
+@pytest.fixture
+def ratings(tmp_path: Path) -> Path:
+    (tmp_path / "ratings").mkdir()
+    return tmp_path / "ratings"
+
+
+def test_csv_becomes_a_dataset_with_its_manifest(worker: Worker, ratings: Path) -> None:
+    (ratings / "a.csv").write_text(HEADER + GOOD)
+    with gzip.open(ratings / "b.csv.gz", "wt") as file:
+        file.write(HEADER + '4,5,2.0,2020-01-04,"a, b"\n')
+    (ratings / "_SUCCESS").write_text("")
+    ran = worker.run(ratings.parent, READ)
+    assert ran.error == ""
+    assert sorted(ran.lines("train")) == sorted(
+        ["user,movie,rating,day,kind", *GOOD.split(), '4,5,2.0,2020-01-04,"a, b"']
+    )
+    receipt = ran.read("transform.json")
+    assert receipt["fingerprint"] == "f1" and receipt["quality"] == {"passed": True, "reasons": []}
+    made = receipt["datasets"]["train"]
+    assert made["rows"] == 4 and made["columns"]["day"] == "date"
+    prefix, *keys = ran.read("manifests/train.json")
+    assert keys == [item["key"] for item in made["objects"]]
+    assert [(Path(prefix["prefix"]) / key).stat().st_size for key in keys] == [
+        item["bytes"] for item in made["objects"]
+    ]
+
+
+def test_malformed_rows_are_in_quarantine_with_the_reason(worker: Worker, ratings: Path) -> None:
+    bad = "7,8\n9,10,abc,2020-01-05,a\n9,11,2,2020-13-05,a\n1,2,3,2020-01-01,a,extra\n"
+    (ratings / "a.csv").write_text(HEADER + GOOD * 200 + bad)
+    ran = worker.run(ratings.parent, READ)
+    assert ran.error == ""
+    assert ran.read("transform.json")["datasets"]["train"]["rows"] == 600
+    kept = {row["_line"]: row["_reason"] for row in ran.rows("quarantine/ratings")}
+    assert kept.pop("7,8") == kept.pop("1,2,3,2020-01-01,a,extra") == "not 5 columns"
+    assert sorted(kept.values()) == ["day: '2020-13-05' is no date", "rating: 'abc' is no double"]
+    found = ran.check("ratings", "malformed")
+    assert (found["measured"], found["passed"], found["allowed"]) == (4, True, "1%")
+
+
+def test_more_malformed_rows_than_allowed_leave_no_dataset(worker: Worker, ratings: Path) -> None:
+    (ratings / "a.csv").write_text(HEADER + GOOD * 10 + "7,8\n")
+    ran = worker.run(ratings.parent, READ)
+    assert ran.error == "", "the gate says no, the job has done its work"
+    receipt = ran.read("transform.json")
+    assert receipt["datasets"] == {} and receipt["quality"]["passed"] is False
+    assert "malformed: 1 of 31 rows (3.23%), allowed 1%" in receipt["quality"]["reasons"][0]
+    assert not (ran.place / "manifests").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("", b"", "holds no objects"),
+        ("a.csv", b"", "are empty"),
+        ("a.csv", b"id,movie,rating,day,kind\n1,2,3,2020-01-01,a\n", "another header: expected user,movie"),
+        ("a.csv", b"user,movie,rating\n1,2,3\n", "found user,movie,rating"),
+        ("a.csv", HEADER.encode() + b"1,2\n" * 30, "has 2 columns, expected 5"),
+        ("a.csv.gz", gzip.compress((HEADER + GOOD * 50000).encode(), 1)[:-4000], "is truncated"),
+        ("a.csv.gz", b"plain text", "is no gzip object"),
+        ("a.csv", b"PAR1\0\0\0\0\0\0", "is not text"),
+    ],
+)
+def test_an_object_that_cannot_be_read_is_named(
+    worker: Worker, ratings: Path, name: str, content: bytes, said: str
+) -> None:
+    if name:
+        (ratings / name).write_bytes(content)
+    ran = worker.run(ratings.parent, READ)
+    assert ran.error.startswith("InputError: ") and said in ran.error, ran.error
+    assert str(ratings / name) in ran.error
+    assert not (ran.place / "transform.json").exists(), "nothing exists"
+    assert not (ran.place / "manifests").exists()
+
+
+def test_a_manifest_is_read_as_sagemaker_has_it(worker: Worker, ratings: Path) -> None:
+    for day in ("1", "2", "3"):
+        (ratings / f"{day}.csv").write_text(HEADER + GOOD)
+    manifest = ratings.parent / "manifest.json"
+    manifest.write_text(json.dumps([{"prefix": f"{ratings}/"}, "1.csv", "3.csv"]))
+    ran = worker.run(ratings.parent, READ, RATINGS_PATH=str(manifest))
+    assert ran.read("transform.json")["datasets"]["train"]["rows"] == 6
+    manifest.write_text(json.dumps([{"prefix": f"{ratings}/"}, "1.csv", "4.csv"]))
+    ran = worker.run(ratings.parent, READ, RATINGS_PATH=str(manifest))
+    assert ran.error == f"InputError: {ratings}/4.csv does not exist"
+
+
+def test_a_second_attempt_at_the_same_place_leaves_nothing_of_the_first(
+    worker: Worker, ratings: Path
+) -> None:
+    (ratings / "a.csv").write_text(HEADER + GOOD)
+    first = READ.replace("glue.finish()", "raise RuntimeError('lost')")
+    ran = worker.run(ratings.parent, first)
+    assert ran.error == "RuntimeError: lost"
+    assert list((ran.place / "train").glob("part-*")) and not (ran.place / "transform.json").exists()
+    ran = worker.run(ratings.parent, READ.replace('"train"', '"other"'))
+    assert list(ran.read("transform.json")["datasets"]) == ["other"]
+    assert not list((ran.place / "train").glob("part-*"))
+
+
+PARQUET = """
+from common import job
+glue = job.start()
+frame = glue.read_parquet("ratings", "user bigint, rating double")
+glue.write("train", frame, partitions=2)
+glue.finish()
+"""
+MAKE = """
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.getOrCreate()
+frame = spark.range(1000).selectExpr("cast(id as int) as user", "{rating} as rating")
+frame.coalesce(1).write.mode("overwrite").parquet("{where}")
+"""
+
+
+def test_parquet_is_read_with_wider_types_and_nothing_else(worker: Worker, ratings: Path) -> None:
+    def made(rating: str) -> None:
+        said = worker.run(ratings.parent, MAKE.format(rating=rating, where=ratings))
+        assert said.error == ""
+
+    made("id / 2")
+    ran = worker.run(ratings.parent, PARQUET)
+    assert ran.error == ""
+    receipt = ran.read("transform.json")["datasets"]["train"]
+    assert receipt["rows"] == 1000 and receipt["columns"] == {"user": "bigint", "rating": "double"}
+    assert len(receipt["objects"]) == 2
+    made("cast(id as string)")
+    assert "column rating of" in worker.run(ratings.parent, PARQUET).error
+    made("id / 2")
+    whole = next(ratings.glob("*.parquet"))
+    whole.write_bytes(whole.read_bytes()[:-100])
+    ran = worker.run(ratings.parent, PARQUET)
+    assert f"{whole} is truncated" in ran.error
+    assert "no column mood" in worker.run(
+        ratings.parent, PARQUET.replace("rating double", "mood double").replace("ratings", "other"),
+        OTHER_PATH=str(_fresh(worker, ratings)),
+    ).error  # fmt: skip
+
+
+def _fresh(worker: Worker, ratings: Path) -> str:
+    where = ratings.parent / "other"
+    worker.run(ratings.parent, MAKE.format(rating="id / 2", where=where))
+    return f"{where}/"
+
+
+def test_a_wide_table_is_one_array_column(worker: Worker, ratings: Path) -> None:
+    """784 pixels as columns would plan for longer than they take to read."""
+    rows = [f"{i % 10}," + ",".join(str((i * j) % 256) for j in range(784)) for i in range(200)]
+    (ratings / "a.csv").write_text("\n".join([*rows, "3,1,2", "4," + ",".join(["x"] + ["0"] * 783)]) + "\n")
+    script = """
+    from common import job
+    glue = job.start()
+    frame = glue.read_csv("ratings", "label int, pixels array<short>", header=False, arrays={"pixels": 784})
+    frame = glue.check(frame, "ratings")
+    glue.write("train", frame, format="csv", partitions=1)
+    glue.finish()
+    """
+    rules = {
+        "ratings": {
+            "bad_share": 0.05,
+            "columns": {"pixels": {"minimum": 0, "maximum": 254, "bad_share": 1.0}, "label": {"maximum": 9}},
+        }
+    }
+    ran = worker.run(ratings.parent, script, rules)
+    assert ran.error == ""
+    reasons = sorted({row["_reason"] for row in ran.rows("quarantine/ratings")})
+    assert reasons == ["3 columns, not 785", "pixels 255 > maximum 254", "pixels: a value is no smallint"]
+    bright = sum(any((i * j) % 256 == 255 for j in range(784)) for i in range(200))
+    assert ran.check("ratings", "pixels.maximum")["measured"] == bright
+    profile = ran.read("profile.json")["frames"]["ratings"]["columns"]
+    assert sorted(profile) == ["label", "pixels[max]", "pixels[mean]", "pixels[min]"]
