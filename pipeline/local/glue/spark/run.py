@@ -50,6 +50,7 @@ def launch(job: SparkJob, on_output: OnOutput) -> SparkRun:
         script, path = fetch(job)
     except CannotFetch as error:
         on_output(ERROR, str(error))
+        _clear(job.folder)
         return _Failed(str(error))
     conf = job.folder / "conf"
     (conf / "spark-defaults.conf").write_text(
@@ -115,6 +116,11 @@ def fetch(job: SparkJob) -> tuple[Path, list[Path]]:
     return script, path
 
 
+def _clear(folder: Path) -> None:
+    for name in _FOLDERS:
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
 class _Failed:
     """A run that ended before any process was started."""
 
@@ -165,8 +171,7 @@ class _Running:
         code = 128 - code if code < 0 else code
         message, oom = self._why(code)
         self._result = Ended(code, message, time.monotonic() - self._began, self._peak // _MEGABYTE, oom)
-        for name in _FOLDERS:
-            shutil.rmtree(self._job.folder / name, ignore_errors=True)
+        _clear(self._job.folder)
         self._ended.set()
 
     def _read(self, stream: str) -> None:

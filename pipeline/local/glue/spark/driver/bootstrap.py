@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Any
 
 TERMINATED = 128 + signal.SIGTERM
+_LAST_SECONDS = 10
 
 
 def main(report: Path, script: str, arguments: list[str]) -> int:
@@ -110,6 +111,14 @@ def _stop_spark() -> None:
             active.stop()
         except BaseException as error:  # noqa: BLE001 - the script's own end is what counts
             print(f"Spark could not be stopped: {error}", file=sys.stderr)
+    process = getattr(getattr(context, "_gateway", None), "proc", None)
+    if process is not None and process.stdin is not None:
+        # Java ends when this closes, and gives up what was never finished; it is killed at our own end.
+        try:
+            process.stdin.close()
+            process.wait(timeout=_LAST_SECONDS)
+        except Exception as error:  # noqa: BLE001 - as above
+            print(f"Spark did not end: {error}", file=sys.stderr)
 
 
 def _print(error: BaseException, script: str) -> None:

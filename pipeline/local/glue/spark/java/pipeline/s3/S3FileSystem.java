@@ -121,7 +121,9 @@ public final class S3FileSystem extends FileSystem {
             if (head(key) != null) {
                 throw new FileAlreadyExistsException(path + " is an object");
             }
-            this.made.add(key);
+            for (String each = key; each.length() > 0; each = each.substring(0, Math.max(0, each.lastIndexOf('/')))) {
+                this.made.add(each);
+            }
         }
         return true;
     }
