@@ -106,5 +106,5 @@ def settings(root: Path, environment: str, account: str, approval: str = "automa
             approval=SimpleNamespace(mode=approval),
             endpoint=SimpleNamespace(instance_type="ml.m5.xlarge"),
         ),
-        pipeline=SimpleNamespace(container="iris", data=SimpleNamespace(prefix="")),
+        pipeline=SimpleNamespace(container="iris", data=SimpleNamespace(prefix=""), transforms={}),
     )
