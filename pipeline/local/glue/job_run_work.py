@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pipeline.local import context, roles
-from pipeline.local.glue import capacity, job_run_status, role, script, spark
+from pipeline.local.glue import capacity, job_run_status, role, script
 from pipeline.local.glue.job_run_status import STATE
-from pipeline.local.glue.spark.model import ERROR, OUTPUT
 from pipeline.local.glue.store import Record, Scope
 from pipeline.local.sagemaker.jobs import transfer
 from pipeline.local.sagemaker.jobs.failure import JobFailed
 from pipeline.local.sagemaker.jobs.logs import LogStream
 from pipeline.local.sagemaker.jobs.worker import LiveJob
 
+if TYPE_CHECKING:
+    # Imported when a run needs it: the server starts without it, and many never run Spark.
+    from pipeline.local.glue import spark
+
 log = logging.getLogger(__name__)
+OUTPUT, ERROR = "output", "error"  # a run's streams, as the runner names them
 OUTPUT_GROUP, ERROR_GROUP = "/aws-glue/jobs/output", "/aws-glue/jobs/error"
 # Seconds. Nothing of a run is worth waiting for: what it writes counts once its files are closed.
 GRACE = 5.0
 _MINUTE = 60.0
+_TOLD_AFTER = 2.0  # until a run that makes Spark's environment first says so
 _LOOK = 0.1  # between two looks at a run: a stop is obeyed within that time
 
 
@@ -80,12 +88,16 @@ class JobRunWork:
         return self._wait(running) if running else None
 
     def _launched(self, session: role.Session, streams: dict[str, LogStream]) -> spark.SparkRun | None:
+        from pipeline.local.glue import spark
+
         code = script.of(self.job, self.record)
         script.require(session.client("s3"), code)
         got = capacity.here(self.record["WorkerType"], self.record["NumberOfWorkers"])
         streams[ERROR].write(f"local target: {got.told}")
+        version = self.record["GlueVersion"]
         try:
-            spark.prepare(self.record["GlueVersion"])
+            with _telling(streams[ERROR], version):
+                spark.prepare(version)
             if not self._enter():
                 return None
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -96,7 +108,7 @@ class JobRunWork:
                     script_uri=code.uri,
                     extra_py_files=code.extra_py_files,
                     arguments=code.arguments,
-                    glue_version=self.record["GlueVersion"],
+                    glue_version=version,
                     cores=got.cores,
                     memory_mb=got.memory_mb,
                     folder=self.folder,
@@ -146,6 +158,19 @@ class JobRunWork:
             self.live.edit(lambda record: _unless_stopping(record, "SUCCEEDED"))
         else:
             raise JobFailed(ended.error_message or f"Command failed with exit code {ended.exit_code}")
+
+
+@contextmanager
+def _telling(stream: LogStream, version: str) -> Iterator[None]:
+    """Say what takes so long, if it does: the first run of a Glue version makes its environment."""
+    told = f"local target: making the environment of Glue {version}; the first time takes minutes"
+    slow = threading.Timer(_TOLD_AFTER, lambda: stream.write(told))
+    slow.daemon = True
+    slow.start()
+    try:
+        yield
+    finally:
+        slow.cancel()
 
 
 def _unless_stopping(record: Record, state: str, message: str = "") -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,16 @@ def test_a_machine_without_spark(glue: Glue, monkeypatch: pytest.MonkeyPatch) ->
     glue.job()
     monkeypatch.setattr(spark, "prepare", absent)
     assert "needs Java: apt-get install" in glue.until(glue.start(), "FAILED")["ErrorMessage"]
+
+
+def test_what_takes_long_is_told(glue: Glue, monkeypatch: pytest.MonkeyPatch) -> None:
+    glue.job()
+    monkeypatch.setattr(job_run_work, "_TOLD_AFTER", 0.01)
+    monkeypatch.setattr(spark, "prepare", lambda _: time.sleep(0.1))
+    glue.spark.at_start = lambda run: run.end()
+    run = glue.start()
+    glue.until(run, "SUCCEEDED")
+    assert "making the environment of Glue 5.1" in Session.logs["/aws-glue/jobs/error", run][1]
 
 
 def test_a_fault_of_ours_is_no_success(glue: Glue, monkeypatch: pytest.MonkeyPatch) -> None:
