@@ -1,4 +1,4 @@
-"""Requests into questions: CSV, JSON and JSON Lines. Pure; the format: docs/reference/recommender-requests.md."""
+"""Requests into questions: CSV, JSON, JSON Lines. Pure; format: docs/reference/recommender-requests.md."""
 
 from __future__ import annotations
 

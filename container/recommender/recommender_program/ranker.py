@@ -1,8 +1,8 @@
 """Answers questions about users and movies by id: features looked up, candidates recalled and ranked.
 
 A user nobody knows is answered as one of whom least is known: LEAST_HISTORY ratings, everybody's average, no
-likes, no taste. A movie that is not in the catalogue has no answer: nothing is known of it, and nobody could be
-shown it.
+likes, no taste. A movie that is not in the catalogue has no answer: nothing is known of it, and nobody could
+be shown it.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Ranker:
     # --- pairs
 
     def pairs(self, asked: Sequence[Pair]) -> list[float | None]:
-        """The probability of each pair; None where the movie is unknown and the request says nothing of it."""
+        """The probability of each pair; None where the movie is unknown and the pair says nothing of it."""
         answered = [at for at, pair in enumerate(asked) if pair.movie in self._movie_at or pair.features]
         result: list[float | None] = [None] * len(asked)
         if answered:
