@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -58,8 +58,23 @@ def check(settings: Settings) -> Result:
         files=_files(settings),
         lambdas=lambdas,
         boundary=_boundary(settings),
+        machine_name=settings.stack_name,
     )
-    return _remembered(subject, settings, settings.pipeline.check.ignore)
+    subjects = [subject]
+    if rendered.monitor is not None:
+        name = f"{settings.stack_name}-monitor"
+        subjects.append(replace(subject, asl=rendered.monitor, machine_name=name))
+    ignored = settings.pipeline.check.ignore
+    return _together([_remembered(each, settings, ignored) for each in subjects])
+
+
+def _together(results: list[Result]) -> Result:
+    """One result of a pipeline's state machines; what the template is told of twice is told once."""
+    first = results[0]
+    found = {tuple(finding.as_dict().values()): finding for each in results for finding in each.findings}
+    seconds = sum(each.seconds for each in results)
+    cached = all(each.cached for each in results)
+    return Result(first.pipeline, first.environment, sorted(found.values(), key=_order), seconds, cached)
 
 
 def _boundary(settings: Settings) -> list[dict[str, Any]]:
@@ -127,8 +142,12 @@ def _remembered(subject: Subject, settings: Settings, ignore: list[str]) -> Resu
         found = findings(subject, sources)
         caches.write(file, json.dumps([finding.as_dict() for finding in found]))
     found = _silence(found, ignore, settings)
-    found.sort(key=lambda f: (f.severity != "error", f.file, f.line or 0, f.rule, f.place))
+    found.sort(key=_order)
     return Result(subject.name, subject.environment, found, time.perf_counter() - started, cached)
+
+
+def _order(finding: Finding) -> tuple[Any, ...]:
+    return finding.severity != "error", finding.file, finding.line or 0, finding.rule, finding.place
 
 
 def findings(subject: Subject, sources: Sources) -> list[Finding]:
@@ -181,7 +200,8 @@ def _files(settings: Settings) -> dict[str, str]:
         Path("container") / settings.pipeline.container,
         Path("cloudformation"),
     )
-    paths = [root / PROJECT_FILE]
+    scripts = sorted({transform.script for transform in settings.pipeline.transforms.values()})
+    paths = [root / PROJECT_FILE, *(root / "glue_scripts" / script for script in scripts)]
     for folder in folders:
         paths += sorted(p for p in (root / folder).rglob("*") if p.is_file())
     found = {}

@@ -29,6 +29,8 @@ class Subject:
     files: dict[str, str] = field(default_factory=dict)
     lambdas: dict[str, str] = field(default_factory=dict)
     boundary: list[dict[str, Any]] = field(default_factory=list)
+    # Of the template's state machines the one whose definition `asl` is; "": the first.
+    machine_name: str = ""
 
     @cached_property
     def resolver(self) -> Resolver:
@@ -38,7 +40,9 @@ class Subject:
     @cached_property
     def machine(self) -> tuple[str, dict[str, Any]]:
         """Logical id and properties of the state machine; ("", {}) without a template."""
-        return next(of_type(self.template, "AWS::StepFunctions::StateMachine"), ("", {}))
+        found = list(of_type(self.template, "AWS::StepFunctions::StateMachine"))
+        named = [each for each in found if each[1].get("StateMachineName") == self.machine_name]
+        return next(iter(named or found), ("", {}))
 
     @cached_property
     def substitutions(self) -> dict[str, Any]:

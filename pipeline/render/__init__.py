@@ -40,14 +40,15 @@ def render(settings: Settings) -> Rendered:
             "so that names of its jobs would be longer than SageMaker takes",
             hint="shorten the pipeline's or the environment's name",
         )
-    machine, permissions = asl.load(settings)
+    machine, permissions, monitor = asl.load(settings)
     root = Path(settings.root)
-    packages = tuple(lambdas.package(root, folder) for folder in _invoked(machine, names))
-    context = Context(settings, names, machine, permissions, packages)
-    return Rendered(machine, template.build(context), packages, glue.packages(settings))
+    packages = tuple(lambdas.package(root, folder) for folder in _invoked(names, machine, monitor or {}))
+    context = Context(settings, names, machine, permissions, packages, monitor)
+    return Rendered(machine, template.build(context), packages, glue.packages(settings), monitor)
 
 
-def _invoked(machine: dict[str, object], names: Names) -> list[str]:
-    """Folders of our Lambdas that the state machine invokes, sorted."""
-    text = {str(state.get("Parameters", {}).get("FunctionName", "")) for _, state in tasks(machine)}
+def _invoked(names: Names, *machines: dict[str, object]) -> list[str]:
+    """Folders of our Lambdas that the state machines invoke, sorted."""
+    called = [state.get("Parameters", {}) for machine in machines for _, state in tasks(machine)]
+    text = {str(parameters.get("FunctionName", "")) for parameters in called}
     return sorted(folder for folder in FUNCTIONS if names.function_arn(folder) in text)

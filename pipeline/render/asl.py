@@ -44,8 +44,8 @@ def settings_json(settings: Settings) -> str:
     return canonical(data)
 
 
-def load(settings: Settings) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The state machine and the extra IAM statements (PERMISSIONS) of the definition.
+def load(settings: Settings) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any] | None]:
+    """The state machine, the extra IAM statements (PERMISSIONS) of the definition, and [monitor]'s machine.
 
     Raises:
         DefinitionError: with the file and line where there is one.
@@ -61,10 +61,11 @@ def load(settings: Settings) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     entry = caches.folder("render") / f"{_key(settings, text)}.json"
     with contextlib.suppress(OSError, ValueError, KeyError):
         found = json.loads(entry.read_text())
-        return found["asl"], found["permissions"]
+        return found["asl"], found["permissions"], found["monitor"]
     result = _render(settings, path, text)
-    caches.write(entry, canonical({"asl": result["asl"], "permissions": result["permissions"]}))
-    return result["asl"], result["permissions"]
+    made = result["asl"], result["permissions"], result["monitor"]
+    caches.write(entry, canonical(dict(zip(("asl", "permissions", "monitor"), made, strict=True))))
+    return made
 
 
 def _key(settings: Settings, text: str) -> str:

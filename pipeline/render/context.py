@@ -24,10 +24,12 @@ class Context:
     asl: dict[str, Any]
     permissions: list[dict[str, Any]]
     lambdas: tuple[LambdaPackage, ...]
+    # The second state machine, which [monitor] wants.
+    monitor: dict[str, Any] | None = None
 
     @property
     def functions(self) -> list[Function]:
-        """The functions that the state machine invokes."""
+        """The functions that the state machines invoke."""
         return [FUNCTIONS[package.name] for package in self.lambdas]
 
     @property

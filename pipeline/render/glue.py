@@ -21,25 +21,30 @@ if TYPE_CHECKING:
 FOLDER = "glue_scripts"
 # Beside the scripts, as a package of its name: `from common import job`.
 LIBRARY = "common"
+# What [monitor] runs; no transform may have this name.
+MONITOR, MONITOR_SCRIPT = "monitor", "monitor/compare.py"
 # Runs of one job at once: they share nothing but the code, since each writes to a place of its own.
 CONCURRENT_RUNS = 10
 
 
 def packages(settings: Settings) -> tuple[LambdaPackage, ...]:
-    """The scripts of all transforms by name, then the library; () without transforms.
+    """The scripts of all transforms and of [monitor] by name, then the library; () without any.
 
     Raises:
         DefinitionError: a script is not there, or is no Python.
     """
-    if not settings.pipeline.transforms:
+    scripts = {name: transform.script for name, transform in settings.pipeline.transforms.items()}
+    if settings.pipeline.monitor:
+        scripts[MONITOR] = MONITOR_SCRIPT
+    if not scripts:
         return ()
     root = Path(settings.root)
-    found = [_script(root, name, t.script) for name, t in sorted(settings.pipeline.transforms.items())]
+    found = [_script(root, name, script) for name, script in sorted(scripts.items())]
     return (*found, _library(root))
 
 
 def locations(settings: Settings) -> dict[str, Any]:
-    """`{"scripts": {transform: S3 URI}, "library": S3 URI}` for the definition; {} without transforms."""
+    """`{"scripts": {name: S3 URI}, "library": S3 URI}` for the definition; {} where no script is needed."""
     made = packages(settings)
     if not made:
         return {}
@@ -71,33 +76,43 @@ def _library(root: Path) -> LambdaPackage:
 
 def resources(context: Context) -> dict[str, Resource]:
     """One job a transform. What a run needs to know besides its size, the state machine tells it."""
-    settings = context.settings
-    size = settings.environment.transform
-    code = locations(settings)
     return {
-        logical_id(name): {
-            "Type": "AWS::Glue::Job",
-            "Properties": {
-                "Name": context.names.transform(name),
-                "Description": f"{transform.script}, as of the last deployment; runs are told theirs",
-                "Role": get("TransformRole"),
-                "Command": {
-                    "Name": "glueetl",
-                    "PythonVersion": "3",
-                    "ScriptLocation": code["scripts"][name],
-                },
-                "DefaultArguments": {"--job-language": "python", "--extra-py-files": code["library"]},
-                "GlueVersion": size.glue_version,
-                "WorkerType": size.worker_type,
-                "NumberOfWorkers": size.workers,
-                "Timeout": size.timeout_minutes,
-                # The state machine decides what is tried again.
-                "MaxRetries": 0,
-                "ExecutionProperty": {"MaxConcurrentRuns": CONCURRENT_RUNS},
-                "Tags": context.tag_map,
+        logical_id(name): job(context, context.names.transform(name), name, transform.script, "TransformRole")
+        for name, transform in sorted(context.settings.pipeline.transforms.items())
+    }
+
+
+def job(context: Context, name: str, code: str, script: str, role: str) -> Resource:
+    """A Spark job as large as the environment says.
+
+    Args:
+        code: name of its script in `locations`.
+        script: its file under glue_scripts/.
+        role: logical id of what it runs as.
+    """
+    size = context.settings.environment.transform
+    places = locations(context.settings)
+    return {
+        "Type": "AWS::Glue::Job",
+        "Properties": {
+            "Name": name,
+            "Description": f"{script}, as of the last deployment; runs are told theirs",
+            "Role": get(role),
+            "Command": {
+                "Name": "glueetl",
+                "PythonVersion": "3",
+                "ScriptLocation": places["scripts"][code],
             },
-        }
-        for name, transform in sorted(settings.pipeline.transforms.items())
+            "DefaultArguments": {"--job-language": "python", "--extra-py-files": places["library"]},
+            "GlueVersion": size.glue_version,
+            "WorkerType": size.worker_type,
+            "NumberOfWorkers": size.workers,
+            "Timeout": size.timeout_minutes,
+            # The state machine decides what is tried again.
+            "MaxRetries": 0,
+            "ExecutionProperty": {"MaxConcurrentRuns": CONCURRENT_RUNS},
+            "Tags": context.tag_map,
+        },
     }
 
 

@@ -28,7 +28,7 @@ def resources(context: Context) -> dict[str, Resource]:
                 "StateMachineName": names.stack,
                 "StateMachineType": "STANDARD",
                 "DefinitionString": definition,
-                "DefinitionSubstitutions": substitutions(definition),
+                "DefinitionSubstitutions": _substitutions(definition),
                 "RoleArn": get("StateMachineRole"),
                 "LoggingConfiguration": {
                     "Level": "ALL",
@@ -112,7 +112,7 @@ def _model_metric(context: Context) -> dict[str, Resource]:
     }
 
 
-def substitutions(definition: str) -> dict[str, object]:
+def _substitutions(definition: str) -> dict[str, object]:
     """A value for each `${Token}` of the state machine: roles and the template's parameters."""
     tokens = sorted(set(re.findall(r"\$\{(\w+)\}", definition)))
     roles = {f"{actor}RoleArn": get(f"{actor}Role") for actor in ROLES}

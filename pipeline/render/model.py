@@ -43,6 +43,8 @@ class Rendered:
     template: dict[str, Any]
     lambdas: tuple[LambdaPackage, ...]
     scripts: tuple[LambdaPackage, ...] = ()
+    # The second state machine, which [monitor] wants.
+    monitor: dict[str, Any] | None = None
 
     @property
     def code(self) -> tuple[LambdaPackage, ...]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.render import function_roles, permissions
+from pipeline.render import function_roles, monitor, permissions
 from pipeline.render.context import Context, Resource
-from pipeline.render.grants import listing
+from pipeline.render.grants import channels, listing, logs, metrics
 from pipeline.render.permissions import Statement, allow, merge
 from pipeline.settings.hosting_problems import ALARM_KINDS
 
@@ -26,7 +26,8 @@ def resources(context: Context) -> dict[str, Resource]:
         "Processing": ("sagemaker", _processing(context)),
         "Model": ("sagemaker", _model(context)),
         **({"Transform": ("glue", _transform(context))} if context.settings.pipeline.transforms else {}),
-        "Scheduler": ("scheduler", [allow("states:StartExecution", {"Ref": "StateMachine"})]),
+        "Scheduler": ("scheduler", [allow("states:StartExecution", _machines(context))]),
+        **monitor.roles(context),
     }
     roles = {
         f"{actor}Role": role(context, service, actor, merge(found))
@@ -38,6 +39,11 @@ def resources(context: Context) -> dict[str, Resource]:
     return roles
 
 
+def _machines(context: Context) -> list[dict[str, str]]:
+    """What the clock starts."""
+    return [{"Ref": "StateMachine"}, *([{"Ref": "MonitorStateMachine"}] if context.monitor else [])]
+
+
 def role(context: Context, service: str, actor: str, statements: list[Statement]) -> Resource:
     """A role that only `<service>.amazonaws.com`, acting for this account, may assume."""
     trust: Statement = {
@@ -47,7 +53,9 @@ def role(context: Context, service: str, actor: str, statements: list[Statement]
     }
     condition: dict[str, Any] = {"StringEquals": {"aws:SourceAccount": context.names.account}}
     if service == "states":
-        condition["ArnEquals"] = {"aws:SourceArn": context.names.state_machine_arn}
+        names = context.names
+        machine = names.monitor_arn if actor == "MonitorMachine" else names.state_machine_arn
+        condition["ArnEquals"] = {"aws:SourceArn": machine}
     # The guides of Lambda and Glue do not promise these keys when they assume a job's or function's role; a
     # role can only be passed within its account anyway.
     if service not in ("lambda", "glue"):
@@ -91,7 +99,7 @@ def _training(context: Context) -> list[Statement]:
         checkpoints = names.bucket_arn(bucket, f"{names.checkpoints_prefix}/*")
         writes.append(checkpoints)
     statements = [
-        *_channels(context, "train"),
+        *channels(context, "train"),
         *_job(context, "TrainingJobs"),
         allow("s3:PutObject", writes),
     ]
@@ -108,7 +116,7 @@ def _processing(context: Context) -> list[Statement]:
     data, names = context.settings.pipeline.data, context.names
     models = f"{data.prefix}output-model/*"
     return [
-        *_channels(context, "evaluate"),
+        *channels(context, "evaluate"),
         *_job(context, "ProcessingJobs"),
         allow("s3:GetObject", names.bucket_arn(names.artifact_bucket, models)),
         listing(context, names.artifact_bucket, [models]),
@@ -123,8 +131,8 @@ def _model(context: Context) -> list[Statement]:
         allow("s3:GetObject", names.bucket_arn(names.artifact_bucket, models)),
         listing(context, names.artifact_bucket, [models]),
         *_image(context),
-        *_logs(context, f"/aws/sagemaker/Endpoints/{names.stack}"),
-        _metrics("/aws/sagemaker/Endpoints"),
+        *logs(context, f"/aws/sagemaker/Endpoints/{names.stack}"),
+        metrics("/aws/sagemaker/Endpoints"),
         *_rollback_alarms(context),
         *_capture(context),
     ]
@@ -152,31 +160,11 @@ def _rollback_alarms(context: Context) -> list[Statement]:
     return [allow("cloudwatch:DescribeAlarms", context.names.arn("cloudwatch", "alarm:*"))]
 
 
-def _channels(context: Context, use: str) -> list[Statement]:
-    """Reading the channels of one use, by prefix, and what a run made: manifests, and datasets."""
-    data, names = context.settings.pipeline.data, context.names
-    bucket = context.settings.data_bucket
-    channels = [c for _, c in sorted(data.channels.items()) if c.use == use]
-    prefixes = [f"{data.prefix}{c.prefix}/*" for c in channels if not c.made_by]
-    statements = []
-    if prefixes:
-        statements += [
-            allow("s3:GetObject", [names.bucket_arn(bucket, prefix) for prefix in prefixes]),
-            listing(context, bucket, prefixes),
-        ]
-    if data.window_days > 1 or len(prefixes) < len(channels):
-        # SageMaker lists the manifest's own key before it reads it.
-        manifests = f"{names.runs_prefix}/*"
-        statements.append(allow("s3:GetObject", names.bucket_arn(names.artifact_bucket, manifests)))
-        statements.append(listing(context, names.artifact_bucket, [manifests]))
-    return statements
-
-
 def _job(context: Context, kind: str) -> list[Statement]:
     return [
         *_image(context),
-        *_logs(context, f"/aws/sagemaker/{kind}"),
-        _metrics(f"/aws/sagemaker/{kind}"),
+        *logs(context, f"/aws/sagemaker/{kind}"),
+        metrics(f"/aws/sagemaker/{kind}"),
     ]
 
 
@@ -189,24 +177,6 @@ def _image(context: Context) -> list[Statement]:
         ),
         allow("ecr:GetAuthorizationToken", "*"),
     ]
-
-
-def _logs(context: Context, group: str) -> list[Statement]:
-    """Writing one log group, and making it where nobody has.
-
-    IAM weighs these on `<group>:log-stream:<stream>`, CreateLogGroup and DescribeLogStreams with an empty
-    stream (https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/iam-access-control-overview-cwl.html):
-    the ARN without the trailing `:*` allows none of them.
-    """
-    arn = context.names.arn("logs", f"log-group:{group}")
-    return [
-        allow(["logs:CreateLogGroup", "logs:DescribeLogStreams"], f"{arn}:*"),
-        allow(["logs:CreateLogStream", "logs:PutLogEvents"], f"{arn}:log-stream:*"),
-    ]
-
-
-def _metrics(namespace: str) -> Statement:
-    return allow("cloudwatch:PutMetricData", "*", {"StringEquals": {"cloudwatch:namespace": namespace}})
 
 
 # --- Glue
@@ -222,10 +192,10 @@ def _transform(context: Context) -> list[Statement]:
     runs = f"{names.runs_prefix}/*"
     own = names.bucket_arn(names.artifact_bucket, runs)
     return [
-        *_channels(context, "transform"),
+        *channels(context, "transform"),
         allow("s3:GetObject", names.bucket_arn(names.artifact_bucket, "code/*")),
         allow(["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], own),
         listing(context, names.artifact_bucket, [runs]),
-        *_logs(context, "/aws-glue/jobs/*"),
-        _metrics("Glue"),
+        *logs(context, "/aws-glue/jobs/*"),
+        metrics("Glue"),
     ]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.render import alarms, functions, glue, machine, roles
+from pipeline.render import alarms, functions, glue, machine, monitor, roles
 from pipeline.render.context import Context, ref
 
 
 def build(context: Context) -> dict[str, Any]:
     """The whole template as data. Every name and ARN that settings decide is written out."""
-    sections = [roles, functions, machine, alarms, glue]
+    sections = [roles, functions, machine, alarms, glue, monitor]
     resources: dict[str, Any] = {}
     for section in sections:
         found = section.resources(context)

@@ -1,4 +1,4 @@
-"""The process that renders: settings as JSON on stdin, `{"asl": ..., "permissions": [...]}` on stdout.
+"""The process that renders: settings as JSON on stdin, `{"asl", "permissions", "monitor"}` on stdout.
 
     python -P -m pipeline.steps.child pipeline/definitions/iris/definition.py < settings.json
 
@@ -62,7 +62,20 @@ def render(path: Path, settings: view.Settings) -> dict[str, Any]:
             where=path.name,
             hint="take no time, random number or order of a set into a definition",
         )
-    return {"asl": asl, "permissions": list(getattr(module, "PERMISSIONS", []))}
+    return {
+        "asl": asl,
+        "permissions": list(getattr(module, "PERMISSIONS", [])),
+        "monitor": _monitor(settings),
+    }
+
+
+def _monitor(settings: view.Settings) -> dict[str, Any] | None:
+    """The second state machine, which is the same for all definitions; None without [monitor]."""
+    if not settings.get("pipeline", {}).get("monitor"):
+        return None
+    from pipeline.steps import monitor
+
+    return to_asl(monitor.machine(settings))
 
 
 def to_asl(definition: Any) -> dict[str, Any]:

@@ -36,6 +36,7 @@ TITLES = {
     "approval": ":raising_hand: Approval needed",
     "deployed": ":rocket: Model deployed",
     "failed": ":x: Run failed",
+    "drift": ":chart_with_upwards_trend: Requests differ from the training data",
     "nothing_new": ":zzz: Nothing new to train on",
 }
 

@@ -1,0 +1,1 @@
+"""Lambda: what the requests of an endpoint are to be compared with."""

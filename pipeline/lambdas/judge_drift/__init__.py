@@ -1,0 +1,1 @@
+"""Lambda: what follows from a comparison of requests with their baseline."""
