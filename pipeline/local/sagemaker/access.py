@@ -47,17 +47,22 @@ def _conditions(request: dict[str, Any]) -> dict[str, Any]:
     request = {**request, **next(iter(_definitions(request)), {})}
     resources = request.get("ResourceConfig") or {}
     cluster = (request.get("ProcessingResources") or {}).get("ClusterConfig") or {}
+    transform = request.get("TransformResources") or {}
     variants = request.get("ProductionVariants") or []
     stopping = request.get("StoppingCondition") or {}
     network = request.get("NetworkConfig") or {}
     vpc = request.get("VpcConfig") or network.get("VpcConfig") or {}
-    output = request.get("OutputDataConfig") or request.get("ProcessingOutputConfig") or {}
+    outputs = ("OutputDataConfig", "ProcessingOutputConfig", "TransformOutput")
+    output: dict[str, Any] = next((request[name] for name in outputs if request.get(name)), {})
     found: dict[str, Any] = {
         "sagemaker:InstanceTypes": [
-            part["InstanceType"] for part in (resources, cluster, *variants) if part.get("InstanceType")
+            part["InstanceType"]
+            for part in (resources, cluster, transform, *variants)
+            if part.get("InstanceType")
         ],
         "sagemaker:VolumeKmsKey": resources.get("VolumeKmsKeyId")
         or cluster.get("VolumeKmsKeyId")
+        or transform.get("VolumeKmsKeyId")
         or request.get("KmsKeyId"),
         "sagemaker:OutputKmsKey": output.get("KmsKeyId"),
         "sagemaker:MaxRuntimeInSeconds": stopping.get("MaxRuntimeInSeconds"),

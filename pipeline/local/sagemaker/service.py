@@ -28,6 +28,7 @@ MODULES = (
     "tuning_job",
     "training_job",
     "processing_job",
+    "transform_job",
     "model",
     "endpoint_config",
     "endpoint",

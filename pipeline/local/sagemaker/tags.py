@@ -16,6 +16,7 @@ KINDS = (
     "training-job",
     "processing-job",
     "hyper-parameter-tuning-job",
+    "transform-job",
     "model",
     "endpoint-config",
     "endpoint",
