@@ -14,6 +14,7 @@ from pipeline.check.rules import (  # importing registers
     resilience,
     secrets,
     template,
+    transforms,
     validators,
 )
 
@@ -29,6 +30,7 @@ _MODULES = (
     jobs,
     gate,
     dockerfile,
+    transforms,
 )
 
 
