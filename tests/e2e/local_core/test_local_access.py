@@ -44,7 +44,7 @@ def test_a_wrong_secret_is_refused_for_a_role(target: Target) -> None:
 @pytest.mark.parametrize(
     ("service", "operation"),
     [
-        ("glue", "get_jobs"),
+        ("athena", "list_work_groups"),
         ("redshift", "describe_clusters"),
         ("ec2", "describe_instances"),
         ("cloudfront", "list_distributions"),
