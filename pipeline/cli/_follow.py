@@ -65,6 +65,7 @@ class _Screen:
         self._done: set[tuple[str, str]] = set()
 
     def show(self, step: Step) -> None:
+        from pipeline.execution.judged import sentence as judged
         from pipeline.execution.reuse import sentences
 
         self.clear()
@@ -78,7 +79,7 @@ class _Screen:
                 _output.say(f"  {_mark('caught')} {visit.name}: try {visit.retries + 1}")
             if (visit.status != "running" or (not self._live and visit.jobs)) and self._is_news(visit):
                 _output.say(line(visit))
-                for sentence in sentences(visit.reuse):
+                for sentence in [*sentences(visit.reuse), *filter(None, [judged(visit.quality)])]:
                     _output.say(f"     {sentence}")
         if self._live and not step.closed:
             running = [v for v in step.timeline.visits if v.status == "running"]
@@ -139,6 +140,9 @@ def _finish(settings: Settings, clients: Clients, step: Step, args: argparse.Nam
     if error == "ModelRejected":
         _arithmetic(clients, step, cause)
         return
+    if error == "DataRejected":
+        _broken_rules(clients, step, args, cause)
+        return
     if cause:
         _output.say(f"  {cause if len(cause) <= LONG else cause[:LONG] + '...'}")
     _log_tail(settings, clients, step, "Endpoint" in f"{error} {culprit.name if culprit else ''}")
@@ -161,6 +165,15 @@ def _arithmetic(clients: Clients, step: Step, cause: str) -> None:
     said = gate.explanation(clients, step.description["executionArn"]) or cause
     for line in said.splitlines():
         _output.say(f"  {line}")
+
+
+def _broken_rules(clients: Clients, step: Step, args: argparse.Namespace, cause: str) -> None:
+    """Why data was rejected: every rule that it broke, for the job that measured it did well."""
+    from pipeline.execution import data_quality
+
+    for said in data_quality.failed(clients, step.description["executionArn"]) or [cause]:
+        _output.say(f"  {said}")
+    _output.say(f"more: pipeline quality {args.name} --execution last --all")
 
 
 def _log_tail(settings: Settings, clients: Clients, step: Step, about_endpoint: bool) -> None:

@@ -28,6 +28,8 @@ def describe(report: Report, full: bool = False) -> str:
     # A first deployment grants everything; the list is long and says what the roles' policies say.
     few = full or not report.graph.new
     lines += _part("rights", told.rights(report), _rights(report) if few else [], full)
+    if report.quality:
+        lines += _part("data quality", told.rules(report), _quality(report), full)
     lines += _part("next run", told.next_run(report), _steps(report), True)
     lines += _part("cost", "a run " + told.cost(report, "run"), _cost(report), True)
     if report.smoke is not None:
@@ -59,6 +61,15 @@ def _rights(report: Report) -> list[str]:
             sign, colour = STYLES[change.action]
             wider = _output.paint("  [wider]", "yellow") if change.wider else ""
             lines.append(f"        {_output.paint(sign, colour)} {change.words}{wider}")
+    return lines
+
+
+def _quality(report: Report) -> list[str]:
+    """What changes first; a rule that stays has no mark."""
+    lines = []
+    for rule in sorted(report.quality, key=lambda rule: not rule.change):
+        sign, style = STYLES[rule.change] if rule.change else (" ", "dim")
+        lines.append(f"    {_output.paint(sign, style)} {rule.frame}: {rule.words}")
     return lines
 
 

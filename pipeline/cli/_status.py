@@ -43,7 +43,9 @@ def describe(report: dict[str, Any]) -> str:
                 indent="    ",
             )
         )
-        lines += [f"    last run: {sentence}" for sentence in report["executions"][0]["reuse"]]
+        newest = report["executions"][0]
+        said = [*newest["reuse"], *filter(None, [newest["quality"]])]
+        lines += [f"    last run: {sentence}" for sentence in said]
     else:
         name = report["pipeline"]
         deployed = report["drift"] is not None

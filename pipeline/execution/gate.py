@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -11,7 +9,7 @@ from botocore.exceptions import ClientError
 from pipeline.aws.errors import code, told
 from pipeline.errors import ExecutionError
 from pipeline.execution import start
-from pipeline.execution.history import details
+from pipeline.execution.passed_on import passed_on
 
 if TYPE_CHECKING:
     from pipeline.aws import Clients
@@ -19,7 +17,6 @@ if TYPE_CHECKING:
 
 # Runs that found nothing new judged nothing; so many are looked at for one that did.
 LOOKED_AT = 50
-PAGE = 200
 
 
 def find(settings: Settings, clients: Clients, which: str | None = None) -> dict[str, Any]:
@@ -65,7 +62,7 @@ def explanation(clients: Clients, execution_arn: str) -> str:
 
 
 def _verdict(clients: Clients, arn: str) -> dict[str, Any] | None:
-    data = next(_passed_on(clients, arn), None)
+    data = next(passed_on(clients, arn, "gate"), None)
     if data is None:
         return None
     described = clients.stepfunctions.describe_execution(executionArn=arn)
@@ -92,7 +89,7 @@ def _again(clients: Clients, data: dict[str, Any]) -> dict[str, Any]:
     if not origin:
         return short
     try:
-        made = next(_passed_on(clients, origin), None)
+        made = next(passed_on(clients, origin, "gate"), None)
     except ClientError as error:
         # Step Functions forgets after 90 days; a promoted model was judged in another account.
         if code(error) not in {"ExecutionDoesNotExist", "InvalidArn", "AccessDeniedException"}:
@@ -114,25 +111,3 @@ def _metadata(clients: Clients, package: str) -> dict[str, str]:
             raise
         return {}
     return dict(found.get("CustomerMetadataProperties", {}))
-
-
-def _passed_on(clients: Clients, arn: str) -> Iterator[dict[str, Any]]:
-    """The data after each state that has a verdict in it, newest first."""
-    request: dict[str, Any] = {
-        "executionArn": arn,
-        "reverseOrder": True,
-        "maxResults": PAGE,
-        "includeExecutionData": True,
-    }
-    while True:
-        page = clients.stepfunctions.get_execution_history(**request)
-        for event in page["events"]:
-            output = details(event).get("output") if event["type"].endswith("StateExited") else None
-            if not output or '"gate"' not in output:
-                continue
-            data = json.loads(output)
-            if isinstance(data, dict) and isinstance(data.get("gate"), dict):
-                yield data
-        if not page.get("nextToken"):
-            return
-        request["nextToken"] = page["nextToken"]

@@ -11,11 +11,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from pipeline.execution import judged
 from pipeline.execution.reuse import decided
 
 FAILURES = ("Failed", "TimedOut", "Aborted")
 # Whose output says what need not be made.
 REUSE_FUNCTION = "-find-reusable"
+# Whose output says what was found in the data.
+DATA_FUNCTION = "-gate-data"
 # Members of the API calls that start a job, or of their answers -> what the job is.
 JOBS = {
     "TrainingJobName": "training job",
@@ -36,6 +39,7 @@ class Visit:
         jobs: names of jobs it started, oldest first, as (kind, name).
         function: name of the Lambda function it called.
         reuse: what it decided about reuse, if that was its task.
+        quality: what it said of the data, if that was its task.
     """
 
     name: str
@@ -50,6 +54,7 @@ class Visit:
     function: str = ""
     attempts: int = 0
     reuse: dict[str, Any] = field(default_factory=dict)
+    quality: dict[str, Any] = field(default_factory=dict)
 
     def seconds(self, now: datetime) -> float:
         """How long it took, or has taken so far."""
@@ -126,6 +131,8 @@ class Reader:
             visit.status = "caught" if visit.status == "failed" else "succeeded"
             if visit.function.endswith(REUSE_FUNCTION):
                 visit.reuse = decided(details(event).get("output", ""))
+            if visit.function.endswith(DATA_FUNCTION):
+                visit.quality = judged.decided(details(event).get("output", ""))
             self._visit_of[event["id"]] = visit
             return visit
         if kind in {"TaskScheduled", "LambdaFunctionScheduled", "ActivityScheduled"}:

@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from pipeline.aws import stacks
 from pipeline.aws.errors import code, told
-from pipeline.execution import invoke, reuse, start
+from pipeline.execution import invoke, judged, reuse, start
 
 if TYPE_CHECKING:
     from pipeline.aws import Clients
@@ -84,18 +84,22 @@ def _executions(settings: Settings, clients: Clients, count: int) -> list[dict[s
             if summary.get("stopDate")
             else None,
             # One more call, so only of the last one.
-            "reuse": _reuse(clients, summary) if summary is newest[0] else [],
+            **(_told(clients, summary) if summary is newest[0] else {"reuse": [], "quality": ""}),
         }
         for summary in newest
     ]
 
 
-def _reuse(clients: Clients, summary: dict[str, Any]) -> list[str]:
-    """What the run skipped and what it made, and why; empty until it has succeeded."""
-    if summary["status"] != "SUCCEEDED":
-        return []
+def _told(clients: Clients, summary: dict[str, Any]) -> dict[str, Any]:
+    """What the run skipped and made, and why, once it has succeeded; what was said of its data."""
+    if summary["status"] not in ("SUCCEEDED", "FAILED"):
+        return {"reuse": [], "quality": ""}
     found = clients.stepfunctions.describe_execution(executionArn=summary["executionArn"])
-    return reuse.sentences(reuse.decided(found.get("output", "")))
+    output = found.get("output", "")
+    said = judged.sentence(judged.decided(output))
+    if found.get("error") == "DataRejected":
+        said = f"data rejected: {found.get('cause', '')}"
+    return {"reuse": reuse.sentences(reuse.decided(output)), "quality": said}
 
 
 def _endpoint(settings: Settings, clients: Clients) -> dict[str, Any] | None:

@@ -11,13 +11,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipeline import cost
-from pipeline.plan import access, graph, skips
+from pipeline.plan import access, graph, quality, skips
 from pipeline.plan import template as templates
 from pipeline.plan.access import HolderChange
 from pipeline.plan.champion import Champion
 from pipeline.plan.graph import GraphChange
 from pipeline.plan.model import Plan, StackAction
 from pipeline.plan.observed import Facts
+from pipeline.plan.quality import Rule
 from pipeline.plan.skips import StepForecast
 
 
@@ -83,6 +84,7 @@ class Report:
     serving: bool = True
     smoke: Smoke | None = None
     unknown: tuple[str, ...] = ()
+    quality: tuple[Rule, ...] = ()
 
     @property
     def wider(self) -> int:
@@ -96,7 +98,7 @@ class Report:
             key: asdict(value) if hasattr(value, "__dataclass_fields__") else value
             for key, value in found.items()
         }
-        for key in ("access", "steps"):
+        for key in ("access", "steps", "quality"):
             data[key] = [asdict(item) for item in found[key]]
         data["graph"]["words"] = graph.words(self.graph)
         data["access_words"] = access.words(self.access)
@@ -127,6 +129,7 @@ def build(plan: Plan, facts: Facts, smoke: Smoke | None = None) -> Report:
         facts.serving,
         smoke,
         facts.unknown,
+        quality.compare(asl_before, asl_after),
     )
 
 

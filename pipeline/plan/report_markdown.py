@@ -22,6 +22,7 @@ RESERVE = 1_024
 MAX_PICTURE = 24_000
 MAX_LINES = 150
 SIGNS = {"added": "+", "removed": "-", "changed": "!", "gains": "+", "loses": "-", "changes": "!"}
+RULES = {"": " ", "added": "+", "removed": "-"}
 DOES = {"run": "runs", "skip": "**skipped**", "depends": "may run", "unknown": "unknown"}
 
 
@@ -87,6 +88,10 @@ def _sections(plan: Plan, report: Report) -> Iterator[Section]:
     steps = [(code(s.step), DOES[s.does], code(s.why)) for s in report.steps]
     yield Section("Next run", table(("Step", "", "Why"), steps), 8)
     yield _cost(report)
+    if report.quality:
+        changed = any(rule.change for rule in report.quality)
+        lines = [f"{RULES[r.change]} {r.frame}: {r.words}" for r in report.quality]
+        yield Section(f"Data quality: {told.rules(report)}", block(_few(lines), "diff"), 5, opened=changed)
     if report.smoke is not None:
         yield Section("Smoke run", _metrics(report), 9, opened=True)
     resources = list(_resources(plan))

@@ -58,6 +58,14 @@ def next_run(report: Report) -> str:
     return "; ".join(f"{verb} {', '.join(by[does])}" for does, verb in verbs.items() if does in by)
 
 
+def rules(report: Report) -> str:
+    """`8 rules; 1 added, 2 removed`: of data quality."""
+    count = Counter(rule.change for rule in report.quality)
+    held = len(report.quality) - count["removed"]
+    changed = ", ".join(f"{count[change]} {change}" for change in ("added", "removed") if count[change])
+    return f"{held} rule{'s' * (held != 1)}" + (f"; {changed}" if changed else "")
+
+
 def expected(report: Report) -> str:
     """How long the next run's jobs take: as the last ones took, else at most by their limits."""
     found = report.expected

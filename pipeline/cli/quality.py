@@ -1,0 +1,69 @@
+"""`pipeline quality`: what was found in a run's data before anything was trained on it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+HELP = "whether a run's data kept its rules, and what was measured"
+EPILOG = """\
+examples:
+  pipeline quality iris                     the newest verdict: what was broken, or that all is well
+  pipeline quality iris --all               every rule: measured, allowed
+  pipeline quality iris --execution last    of the last run, and no other
+  pipeline quality iris --json
+
+Bad rows lie in the quarantine that is named, with the reason beside each: docs/explanation/data-quality.md.
+"""
+WIDEST = 60
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    from pipeline.cli import _output, _target
+
+    parser.add_argument("name", metavar="NAME", help="the pipeline")
+    parser.add_argument(
+        "--execution", metavar="ARN|NAME", help="of this run, or `last` (default: newest that was judged)"
+    )
+    parser.add_argument("--all", action="store_true", help="show every rule, not only those that were broken")
+    _target.add_target_options(parser)
+    _output.add_json_option(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from pipeline.cli import _output, _target
+    from pipeline.execution import data_quality
+
+    settings, clients = _target.resolve(args)
+    found = data_quality.find(settings, clients, args.execution)
+    if args.json:
+        _output.print_json(found)
+        return 0
+    verdict = _output.paint("passed", "green") if found["passed"] else _output.paint("rejected", "red")
+    print(f"{found['execution']} ({found['status']}): data {verdict}")
+    print(_table(found["results"]) if args.all and found["results"] else _words(found))
+    print(f"  report: {found['report']}")
+    return 0
+
+
+def _words(found: dict[str, Any]) -> str:
+    lines = found["failed"] or [found["reason"]]
+    return "\n".join(f"  {line}" for line in [*lines, *([found["notes"]] if found["notes"] else [])])
+
+
+def _table(results: list[dict[str, Any]]) -> str:
+    from pipeline.cli import _output
+
+    rows = [
+        (
+            "ok" if each["passed"] else "x" if each["stops"] else "!",
+            "/".join(part for part in (each["transform"], each["frame"]) if part),
+            each["rule"],
+            each["column"][:WIDEST],
+            each["measured"],
+            each["allowed"],
+            each["example"][:WIDEST],
+        )
+        for each in results
+    ]
+    return _output.table(rows, ("", "frame", "rule", "column", "measured", "allowed", "example"), indent="  ")

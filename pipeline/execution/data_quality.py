@@ -1,0 +1,84 @@
+"""What the gate before the training found in a run, read from its record and the report in S3."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from botocore.exceptions import ClientError
+
+from pipeline.aws.errors import code, told
+from pipeline.errors import ExecutionError
+from pipeline.execution import start
+from pipeline.execution.judged import KEY
+from pipeline.execution.passed_on import passed_on
+
+if TYPE_CHECKING:
+    from pipeline.aws import Clients
+    from pipeline.settings.model import Settings
+
+# So many runs are looked at for one whose data was judged.
+LOOKED_AT = 50
+
+
+def find(settings: Settings, clients: Clients, which: str | None = None) -> dict[str, Any]:
+    """The verdict on a run's data.
+
+    Args:
+        which: an execution's ARN or name, or `last`; None: the newest whose data was judged.
+
+    Returns:
+        execution, status, and the gate's passed, reason, failed, notes, report, profile, baseline; `results`
+        are all rules from the report, None where that is gone.
+
+    Raises:
+        ExecutionError: there is no such run, or nothing was judged in it.
+    """
+    with told(clients.target.name):
+        if which is not None:
+            one = start.find(settings, clients, which)
+            found = _verdict(clients, one.arn)
+            if found is None:
+                raise ExecutionError(
+                    "no data was judged in this run",
+                    where=one.name,
+                    hint=f"see how far it went: pipeline run {settings.name} --execution {one.name}",
+                )
+            return {**found, "results": _results(clients, found["report"])}
+        for summary in start.last(settings, clients, LOOKED_AT):
+            found = _verdict(clients, summary["executionArn"])
+            if found is not None:
+                return {**found, "results": _results(clients, found["report"])}
+    raise ExecutionError(
+        "no run's data was judged yet",
+        where=settings.stack_name,
+        hint="put QualityGate(settings, ...) behind the transforms: docs/explanation/data-quality.md",
+    )
+
+
+def failed(clients: Clients, arn: str) -> list[str]:
+    """One sentence for each rule that a run's data broke; [] where none is known."""
+    with told(clients.target.name):
+        found = _verdict(clients, arn)
+    return list(found["failed"]) if found else []
+
+
+def _verdict(clients: Clients, arn: str) -> dict[str, Any] | None:
+    data = next(passed_on(clients, arn, KEY), None)
+    if data is None:
+        return None
+    described = clients.stepfunctions.describe_execution(executionArn=arn)
+    return {"execution": described["name"], "status": described["status"], **data[KEY]}
+
+
+def _results(clients: Clients, uri: str) -> list[dict[str, Any]] | None:
+    place = urlsplit(uri)
+    try:
+        body = clients.s3.get_object(Bucket=place.netloc, Key=place.path[1:])["Body"].read()
+    except ClientError as error:
+        if code(error) not in {"NoSuchKey", "NoSuchBucket", "AccessDenied"}:
+            raise
+        return None
+    found: list[dict[str, Any]] = json.loads(body)["results"]
+    return found
