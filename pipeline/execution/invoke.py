@@ -19,6 +19,9 @@ CONTENT_TYPES = {
     ".json": "application/json",
     ".jsonl": "application/jsonlines",
     ".npy": "application/x-npy",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
     ".txt": "text/plain",
 }
 

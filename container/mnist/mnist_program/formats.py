@@ -67,7 +67,7 @@ def read_csv(text: str) -> Raw:
         rows = orjson.loads(f"[[{'],['.join(lines)}]]")
     except orjson.JSONDecodeError:
         rows = [_cells(line, number) for number, line in enumerate(lines, 1) if line.strip()]
-    return _images([row for row in rows if row])
+    return _images([row for row in rows if row], text)
 
 
 def _cells(line: str, number: int) -> list[float]:
@@ -88,13 +88,13 @@ def read_json(text: str) -> Raw:
         raise RequestError(400, 'a list of images or {"instances": [image, ...]} is expected')
     if _is_square(value) or (value and not isinstance(value[0], (list, dict))):
         value = [value]
-    return _images([_image(item, number) for number, item in enumerate(value, 1)])
+    return _images([_image(item, number) for number, item in enumerate(value, 1)], text)
 
 
 def read_json_lines(text: str) -> Raw:
     """One image a line."""
     lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
-    return _images([_image(_parse(line, f"row {number}"), number) for number, line in lines])
+    return _images([_image(_parse(line, f"row {number}"), number) for number, line in lines], text)
 
 
 def _parse(text: str, where: str) -> Any:
@@ -124,14 +124,17 @@ def _is_square(value: list[Any]) -> bool:
     )
 
 
-def _images(rows: list[list[Any]]) -> Raw:
+def _images(rows: list[list[Any]], text: str) -> Raw:
+    """The rows as an array; `text` is what they were read from."""
     if not rows:
         raise RequestError(400, "the body holds no images")
     for number, row in enumerate(rows, 1):
         if len(row) != PIXELS:
             raise RequestError(400, f"row {number}: {len(row)} numbers, {PIXELS} pixels are expected")
     try:
-        # bytes() takes whole numbers from 0 to 255 and nothing else, at the speed of C.
+        if "true" in text or "false" in text:
+            raise TypeError("which bytes() would take for 1 and 0")
+        # Otherwise it takes whole numbers from 0 to 255 and nothing else, at the speed of C.
         content = b"".join(map(bytes, rows))
     except (TypeError, ValueError):
         content = b"".join(bytes(_whole(row, number)) for number, row in enumerate(rows, 1))
