@@ -99,7 +99,7 @@ def _find_reusable(context: Context) -> list[Statement]:
         # Without it an object that is gone reads as access denied.
         listing(context, names.artifact_bucket, [models, reports]),
         allow("ecr:DescribeImages", names.arn("ecr", f"repository/{names.project}/{container}")),
-        *(_find_tuning(context) if context.settings.pipeline.tuning else []),
+        *_find_tuning(context),
     ]
 
 
