@@ -19,7 +19,9 @@ _VCPUS = {"G.025X": 2, "G.1X": 4, "G.2X": 8, "G.4X": 16, "G.8X": 32}
 _GIB = {"G.025X": 4, "G.1X": 16, "G.2X": 32, "G.4X": 64, "G.8X": 128}
 
 MEMORY_VARIABLE = "PIPELINE_LOCAL_GLUE_MEMORY_MB"
-_SHARE = 0.5  # of the memory that is free when a run starts: another run, and all else, needs some as well
+# Of all memory, and of what is free when a run starts: a second run may start beside it, and Python's
+# workers are not in the heap.
+_SHARE, _SHARE_OF_FREE = 0.25, 0.5
 LEAST_MB = 512  # Spark refuses to start with less than 450 MiB
 
 
@@ -47,10 +49,11 @@ def here(worker_type: str, workers: int) -> Capacity:
     """The workers, bounded by what this machine has and has free."""
     cores, memory = _VCPUS[worker_type] * workers, _GIB[worker_type] * workers * 1024
     mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    free = int(_free_mb() * _SHARE)
+    total, free = _memory_mb()
+    most = int(min(total * _SHARE, free * _SHARE_OF_FREE))
     with contextlib.suppress(KeyError, ValueError):
-        free = int(os.environ[MEMORY_VARIABLE])
-    got = Capacity(min(cores, mine), max(LEAST_MB, min(memory, free)), "")
+        most = int(os.environ[MEMORY_VARIABLE])
+    got = Capacity(min(cores, mine), max(LEAST_MB, min(memory, most)), "")
     told = (
         f"{workers} x {worker_type} are {cores} vCPUs and {memory // 1024} GB on AWS; here: {got.cores} "
         f"{'core' if got.cores == 1 else 'cores'} and a heap of {got.memory_mb} MiB"
@@ -58,14 +61,16 @@ def here(worker_type: str, workers: int) -> Capacity:
     return Capacity(got.cores, got.memory_mb, told)
 
 
-def _free_mb() -> int:
-    """Memory that could be had now, by the machine and by the control group that holds this process."""
-    free = psutil.virtual_memory().available
+def _memory_mb() -> tuple[int, int]:
+    """All memory and what could be had now, of the machine or of the control group that holds this process."""
+    known = psutil.virtual_memory()
+    total, free = known.total, known.available
+    root = Path("/sys/fs/cgroup")
     for limit, used in (
         ("memory.max", "memory.current"),
         ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
     ):
         with contextlib.suppress(OSError, ValueError):
-            root = Path("/sys/fs/cgroup")
-            free = min(free, int((root / limit).read_text()) - int((root / used).read_text()))
-    return max(0, free) // 2**20
+            mine = int((root / limit).read_text())
+            total, free = min(total, mine), min(free, mine - int((root / used).read_text()))
+    return total // 2**20, max(0, free) // 2**20

@@ -116,8 +116,9 @@ def test_workers_are_bounded_by_the_machine(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv(capacity.MEMORY_VARIABLE, "10")
     assert capacity.here("G.1X", 2).memory_mb == capacity.LEAST_MB
     monkeypatch.delenv(capacity.MEMORY_VARIABLE)
-    monkeypatch.setattr(capacity, "_free_mb", lambda: 6000)
-    assert capacity.here("G.1X", 2).memory_mb == 3000
+    for known, given in (((16000, 15000), 4000), ((16000, 6000), 3000), ((1000, 900), 512)):
+        monkeypatch.setattr(capacity, "_memory_mb", lambda known=known: known)
+        assert capacity.here("G.1X", 2).memory_mb == given
     assert capacity.dpus("G.025X", 4) == 1 and capacity.dpus("G.8X", 2) == 16
 
 
