@@ -62,7 +62,7 @@ def here(worker_type: str, workers: int) -> Capacity:
 
 
 def _memory_mb() -> tuple[int, int]:
-    """All memory and what could be had now, of the machine or of the control group that holds this process."""
+    """All memory and what could be had now, of this machine or of the control group around this process."""
     known = psutil.virtual_memory()
     total, free = known.total, known.available
     root = Path("/sys/fs/cgroup")
