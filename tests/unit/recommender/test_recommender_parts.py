@@ -1,4 +1,4 @@
-"""The recommender's parts that need no Spark and no TensorFlow: agreement with Glue, metrics, recall, files."""
+"""The recommender's parts that need no Spark and no TensorFlow: agreement with Glue, metrics, files."""
 
 from __future__ import annotations
 
