@@ -35,9 +35,8 @@ def fit(values: Mapping[str, Any], folders: Mapping[str, Path | None], stop: Sto
     training = open_channel(known["train"], "train")
     validation = open_channel(known["validation"], "validation")
     if training.scale != validation.scale:
-        raise ProgramError(
-            f"train was normalised by {training.scale:g}, validation by {validation.scale:g}: by one, please"
-        )
+        both = f"train by {training.scale:g}, validation by {validation.scale:g}"
+        raise ProgramError(f"the channels were normalised by different scales: {both}")
     absent = [name for name, count in training.class_counts().items() if not count]
     if absent:
         raise ProgramError(f"channel 'train' has no row of {', '.join(absent)}")

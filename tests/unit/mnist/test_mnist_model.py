@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ METADATA = {"classes": list(CLASSES), "pixels": 784, "scale": 255.0}
 
 def layers(seed: int = 0) -> list[model.Layer]:
     random = np.random.default_rng(seed)
-    pairs = zip(WIDTHS, WIDTHS[1:], strict=False)
+    pairs = itertools.pairwise(WIDTHS)
     return [
         (
             random.normal(size=(given, units)).astype(np.float32),
@@ -65,9 +66,10 @@ def cut(folder: Path) -> None:
 
 
 def described(**changes: object) -> Callable[[Path], None]:
-    return lambda folder: (
-        (folder / model.METADATA_FILE).write_text(json.dumps({**METADATA, **changes})) and None
-    )
+    def spoil(folder: Path) -> None:
+        (folder / model.METADATA_FILE).write_text(json.dumps({**METADATA, **changes}))
+
+    return spoil
 
 
 def weights(change: Callable[[list[model.Layer]], object]) -> Callable[[Path], None]:
