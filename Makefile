@@ -43,6 +43,9 @@ bench-build: .venv/.locked  ## Measure building and pushing iris against the usu
 bench-gitops: .venv/.locked  ## Measure git push to the first line, to the plan, to serving, through the local remote
 	@$(BIN)/python scripts/bench_gitops.py
 
+recommender-figures: .venv/.locked  ## Measure good and bad recommenders on held-out ratings (Spark, TensorFlow)
+	@$(BIN)/python scripts/recommender_figures.py
+
 lock: .venv/.locked  ## Resolve requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --extra dev --no-emit-index-url \
 	  --custom-compile-command "make lock" -o requirements.lock pyproject.toml
@@ -54,4 +57,4 @@ clean:  ## Stop the local target and remove what this repository made
 	@if [ -x $(BIN)/pipeline ]; then $(BIN)/pipeline local down; fi
 	@rm -rf .venv .pipeline build
 
-.PHONY: help venv demo test lint bench bench-gitops bench-serving bench-build gate-figures lock docs clean
+.PHONY: help venv demo test lint bench bench-gitops bench-serving bench-build gate-figures recommender-figures lock docs clean

@@ -72,8 +72,16 @@ class Tables:
         # pyarrow is for training only; serving need not load it.
         from . import tables
 
-        of_users = {"rated": RATED, "genres": USER_GENRES, "numbers": USER_NUMBERS}
-        of_movies = {"genres": MOVIE_GENRES, "numbers": MOVIE_NUMBERS, "likes": "movieLikes"}
+        of_users: dict[str, tuple[str, ...] | str] = {
+            "rated": RATED,
+            "genres": USER_GENRES,
+            "numbers": USER_NUMBERS,
+        }
+        of_movies: dict[str, tuple[str, ...] | str] = {
+            "genres": MOVIE_GENRES,
+            "numbers": MOVIE_NUMBERS,
+            "likes": "movieLikes",
+        }
         return cls(
             Users(**tables.read(users, "users", "userId", of_users)),
             Movies(**tables.read(catalogue, "catalogue", "movieId", of_movies)),
@@ -130,7 +138,7 @@ def load(folder: Path) -> Model:
     if found != FORMAT:
         raise BadModel(f"{path} is of format {found}, this program reads {FORMAT}")
     coding = _arrays(folder / ENCODER, ("sizes", *_ARRAYS))
-    sizes = dict(zip(_SIZES, map(int, coding.pop("sizes")), strict=True))
+    sizes: dict[str, Any] = dict(zip(_SIZES, map(int, coding.pop("sizes")), strict=True))
     tables = Tables(
         Users(**_arrays(folder / "users.npz", tuple(Users.__dataclass_fields__))),
         Movies(**_arrays(folder / "movies.npz", tuple(Movies.__dataclass_fields__))),

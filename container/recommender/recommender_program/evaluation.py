@@ -129,7 +129,7 @@ class _Kept:
     """One pass over the test data: of its rows, numbers alone are kept."""
 
     def __init__(self, test: Channel, model: bundle.Model, network: Network) -> None:
-        labels, scores, counts, averages, liked, wanted = ([] for _ in range(6))  # type: ignore[var-annotated]
+        labels, scores, counts, averages, liked, wanted = ([] for _ in range(6))
         at_count, at_average = (NUMBERS.index(name) for name in ("movieRatingCount", "movieAvgRating"))
         self.unknown_users = self.unknown_movies = 0
 

@@ -210,7 +210,7 @@ def _prepared(seed: int) -> tuple[Any, int]:
 def _stopping(keras: Any, stop: StopFlag) -> Any:
     """A callback that ends the epoch after the batch in which SIGTERM came."""
 
-    class Stopping(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
+    class Stopping(keras.callbacks.Callback):
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002  Keras' names
             if stop.is_set:
                 self.model.stop_training = True

@@ -45,9 +45,9 @@ class Ranked(NamedTuple):
 
 
 class _Person(NamedTuple):
-    """One user's features, each with one row."""
+    """One user's features, each with one row; rated: (5,)."""
 
-    index: NDArray[np.int32]
+    bucket: NDArray[np.int32]
     genres: NDArray[np.int32]
     numbers: NDArray[np.float64]
     rated: NDArray[np.int64]
@@ -160,7 +160,7 @@ class Ranker:
         person = self._person(user)
         rows = np.fromiter((self._movie_at[movie] for movie in movies.tolist()), np.int64, len(movies))
         share = self.network.user_share(
-            person.index, person.genres, self.encoder.numbers(person.numbers, USER_NUMBERS)
+            person.bucket, person.genres, self.encoder.numbers(person.numbers, USER_NUMBERS)
         )
         cross = self.encoder.cross(movies, person.rated[0])
         scores = self.network.finish(self._movie_share[rows] + share, cross)

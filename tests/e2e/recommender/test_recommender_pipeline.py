@@ -82,9 +82,9 @@ def deployed(cli: Cli) -> Deployed:
     cli("data", "recommender", "put", "--date", "2026-02-28", timeout=PATIENCE)
     made.first = made.run(code=1)
     made.edit(r"^WINDOW = 0$", "WINDOW = 5")
-    made.edit(r'^# \[\[gate\]\]\n# (metric = "accuracy")\n# (minimum = 0.9)$', r"[[gate]]\n\1\n\2")
+    made.edit(r"^minimum = 0.67\n# (minimum = 0.9) .*$", r"\1")
     made.rejected = made.run(code=1)
-    made.edit(r'^\[\[gate\]\]\nmetric = "accuracy"\nminimum = 0.9$', "")
+    made.edit(r"^minimum = 0.9$", "minimum = 0.67")
     made.served = made.run(code=0)
     return made
 
