@@ -94,6 +94,11 @@ class Names:
         return f"{self.stack}/runs"
 
     @property
+    def batch_prefix(self) -> str:
+        """Key prefix of what `pipeline batch` sends and gets; ends without a slash."""
+        return f"{self.stack}/batch"
+
+    @property
     def approvals_prefix(self) -> str:
         return f"{self.stack}/approvals"
 

@@ -39,6 +39,7 @@ VERBS = (
     "graph",
     "invoke",
     "batch",
+    "monitor",
     "approve",
     "promote",
     "rollback",

@@ -135,6 +135,19 @@ def _model(context: Context) -> list[Statement]:
         metrics("/aws/sagemaker/Endpoints"),
         *_rollback_alarms(context),
         *_capture(context),
+        *_batch(context),
+    ]
+
+
+def _batch(context: Context) -> list[Statement]:
+    """A transform job runs as its model's role: `pipeline batch` reads and writes in a place of its own."""
+    names = context.names
+    own = names.bucket_arn(names.artifact_bucket, f"{names.batch_prefix}/*")
+    return [
+        allow("s3:GetObject", own),
+        allow("s3:PutObject", own),
+        listing(context, names.artifact_bucket, [f"{names.batch_prefix}/*"]),
+        *logs(context, "/aws/sagemaker/TransformJobs"),
     ]
 
 

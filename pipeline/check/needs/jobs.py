@@ -56,6 +56,8 @@ def of_jobs(subject: Subject) -> Iterator[tuple[str, Need]]:
             for need in _of_task(subject, task):
                 yield role, need
     for role in hosts:
+        # Somebody may ask the model for answers to a whole dataset: a transform job runs as its role.
+        yield role, Need("s3:PutObject", "*", "the model's batch transforms store answers", optional=True)
         for task, uri in captured:
             yield role, Need("s3:PutObject", _objects(uri), f"{task.name} captures requests", task.path)
     for role, task in hosts.items() if watched else ():

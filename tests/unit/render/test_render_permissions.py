@@ -111,7 +111,9 @@ def test_a_role_is_a_reference_or_what_was_written() -> None:
     assert role_reference("arn:aws:iam::123456789012:role/x") == "arn:aws:iam::123456789012:role/x"
 
 
-def test_the_model_writes_what_is_captured_and_nothing_else(make_settings: Callable[..., Settings]) -> None:
+def test_the_model_writes_batches_answers_and_captures_and_nothing_else(
+    make_settings: Callable[..., Settings],
+) -> None:
     from pipeline.render.context import Context
     from pipeline.render.roles import resources
 
@@ -121,6 +123,7 @@ def test_the_model_writes_what_is_captured_and_nothing_else(make_settings: Calla
         policy = resources(context)["ModelRole"]["Properties"]["Policies"][0]["PolicyDocument"]
         return granted(policy["Statement"])
 
-    assert "s3:PutObject" not in may({})
+    own = "arn:aws:s3:::ml-123456789012-eu-west-1/demo-dev"
+    assert may({})["s3:PutObject"] == [f"{own}/batch/*"]
     found = may({"capture": {"percent": 5}})
-    assert found["s3:PutObject"] == ["arn:aws:s3:::ml-123456789012-eu-west-1/demo-dev/capture/*"]
+    assert sorted(found["s3:PutObject"]) == [f"{own}/batch/*", f"{own}/capture/*"]
