@@ -50,6 +50,9 @@ def describe(report: dict[str, Any]) -> str:
         name = report["pipeline"]
         deployed = report["drift"] is not None
         lines.append("  never run: pipeline " + (f"run {name} --follow" if deployed else f"apply {name}"))
+    if report["monitor"]:
+        compared = report["monitor"]
+        lines.append(f"  requests compared {_when(compared['started'])}: {compared['said']}")
     lines += [_output.paint(f"  ! {warning}", "yellow") for warning in report["warnings"]]
     return "\n".join(lines)
 

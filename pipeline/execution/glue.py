@@ -18,8 +18,9 @@ BUSY = frozenset({"STARTING", "RUNNING", "STOPPING", "WAITING"})
 
 
 def jobs(settings: Settings) -> list[str]:
-    """Names of the Glue jobs of this pipeline's transforms."""
-    return [f"{settings.stack_name}-{name}" for name in settings.pipeline.transforms]
+    """Names of the Glue jobs of this pipeline: its transforms, and the comparison of its requests."""
+    names = [*settings.pipeline.transforms, *(["monitor"] if settings.pipeline.monitor else [])]
+    return [f"{settings.stack_name}-{name}" for name in names]
 
 
 def runs(clients: Clients, job: str) -> dict[str, str]:

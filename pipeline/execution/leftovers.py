@@ -12,9 +12,10 @@ from botocore.exceptions import ClientError
 from pipeline.aws.errors import code
 from pipeline.aws.pace import Pace
 from pipeline.errors import ApplyError
-from pipeline.execution import glue, invoke, start
+from pipeline.execution import glue, invoke
 from pipeline.execution.logs import ENDPOINT_GROUP, JOB_GROUPS
 from pipeline.execution.removal import GONE, Removal, is_gone
+from pipeline.names import Names
 
 # Kind of job -> what the names of its API's fields begin with.
 JOBS = {"training job": "TrainingJob", "processing job": "ProcessingJob"}
@@ -28,15 +29,9 @@ class RunsRemoval(Removal):
     """Removes what the runs of one stack made."""
 
     def stop_executions(self) -> None:
-        arn = start.machine_arn(self.settings)
-        paginator = self.clients.stepfunctions.get_paginator("list_executions")
-        running: list[str] = []
-        try:
-            for page in paginator.paginate(stateMachineArn=arn, statusFilter="RUNNING"):
-                running += [summary["executionArn"] for summary in page["executions"]]
-        except ClientError as error:
-            if code(error) != "StateMachineDoesNotExist":
-                raise
+        # The comparison first: it starts runs.
+        names = Names.of(self.settings)
+        running = [*self._running(names.monitor_arn), *self._running(names.state_machine_arn)]
         for execution in running:
             self.say(f"stopping run {execution.rsplit(':', 1)[-1]}")
             self.clients.stepfunctions.stop_execution(
@@ -48,6 +43,20 @@ class RunsRemoval(Removal):
                 self.clients.stepfunctions.describe_execution(executionArn=execution)["status"] == "RUNNING"
             ):
                 pace.wait()
+
+    def _running(self, machine: str) -> list[str]:
+        """ARNs of the executions of a state machine that run; none where it is not there."""
+        paginator = self.clients.stepfunctions.get_paginator("list_executions")
+        try:
+            return [
+                summary["executionArn"]
+                for page in paginator.paginate(stateMachineArn=machine, statusFilter="RUNNING")
+                for summary in page["executions"]
+            ]
+        except ClientError as error:
+            if code(error) != "StateMachineDoesNotExist":
+                raise
+            return []
 
     def stop_transforms(self) -> list[str]:
         """Glue runs that a stopped run left running; ids of all runs, by which their logs are called."""

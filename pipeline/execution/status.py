@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from pipeline.aws import stacks
 from pipeline.aws.errors import code, told
-from pipeline.execution import invoke, judged, reuse, start
+from pipeline.execution import invoke, judged, monitor, reuse, start
 
 if TYPE_CHECKING:
     from pipeline.aws import Clients
@@ -19,13 +19,14 @@ def report(settings: Settings, clients: Clients, last: int = 5) -> dict[str, Any
     """All of it as JSON data.
 
     Keys: pipeline, environment, target, stack, drift (None without a stack), executions, endpoint, model,
-    warnings.
+    monitor (the last comparison of requests, None without any), warnings.
     """
     with told(clients.target.name):
         stack = stacks.describe(clients, settings.stack_name)
         endpoint = _endpoint(settings, clients)
         model = _model(settings, clients)
         executions = _executions(settings, clients, last)
+        comparison = monitor.last(settings, clients)
     found = {
         "pipeline": settings.name,
         "environment": settings.environment_name,
@@ -42,6 +43,7 @@ def report(settings: Settings, clients: Clients, last: int = 5) -> dict[str, Any
         "executions": executions,
         "endpoint": endpoint,
         "model": model,
+        "monitor": comparison,
     }
     return {**found, "warnings": warnings(found)}
 

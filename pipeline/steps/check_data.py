@@ -11,7 +11,7 @@ from pipeline.steps.view import Settings
 class CheckData(Block):
     """From here on `$.run` holds the run's id, date, data version, channels and fingerprints.
 
-    `$.input.given` is what whoever started the run said of it: GIT_SHA, PULL_REQUEST and RUN_URL.
+    `$.input.given` is what whoever started the run said of it: GIT_SHA, PULL_REQUEST, RUN_URL, REASON.
     """
 
     def __init__(self, settings: Settings) -> None:

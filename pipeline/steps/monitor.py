@@ -134,6 +134,7 @@ def _judge(settings: Settings, monitor: Settings) -> Any:
                 "features",
                 "reasons",
                 "records",
+                "minimum",
                 "retrain",
                 "why",
                 "name",

@@ -81,6 +81,8 @@ def create_package(
             "git_sha.$": "$.run.provenance.git_sha",
             "pull_request.$": "$.run.provenance.pull_request",
             "run_url.$": "$.run.provenance.run_url",
+            # What it was started for, where that was not somebody's wish or the clock: drift.
+            "reason.$": "$.run.provenance.reason",
             "image": IMAGE,
             "data_version.$": "$.run.data_version",
             "data_date.$": "$.run.date",

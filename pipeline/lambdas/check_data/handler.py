@@ -167,12 +167,12 @@ def _hash(*parts: str) -> str:
 
 
 def said(given: Mapping[str, Any], defaults: Mapping[str, str]) -> dict[str, str]:
-    """Where the run comes from: commit, pull request, page of the run; "" for what nobody said.
+    """Where the run comes from: commit, pull request, its page, the reason; "" for what nobody said.
 
     Raises ValueError for what is no text.
     """
     found = {}
-    for name in ("GIT_SHA", "PULL_REQUEST", "RUN_URL"):
+    for name in ("GIT_SHA", "PULL_REQUEST", "RUN_URL", "REASON"):
         value = given.get(name, defaults.get(name, ""))
         if not isinstance(value, str):
             raise ValueError(f"{name} must be a string, not {json.dumps(value)}")

@@ -31,7 +31,7 @@ from .whole import Unusable, check_whole, client, log
 # What UpdateModelPackage takes as ApprovalDescription.
 LONGEST_WHY = 1024
 # Who starts a run may say where it comes from.
-SAID = ("GIT_SHA", "PULL_REQUEST", "RUN_URL")
+SAID = ("GIT_SHA", "PULL_REQUEST", "RUN_URL", "REASON")
 
 
 class BadPackage(Exception):

@@ -459,7 +459,8 @@ def test_a_named_model_brings_all_that_its_deployment_needs(aws: Aws) -> None:
     answer = named({"ModelPackageArn": arn, "Why": "rollback: too slow"}, PULL_REQUEST="7")
     assert answer["package"] == {"ModelPackageArn": arn, "why": "rollback: too slow"}
     assert answer["gate"]["metrics"] == {"accuracy": 0.95}
-    assert answer["input"]["given"] == {"GIT_SHA": "abc", "PULL_REQUEST": "7", "RUN_URL": ""}
+    given = {"GIT_SHA": "abc", "PULL_REQUEST": "7", "RUN_URL": "", "REASON": ""}
+    assert answer["input"]["given"] == given
     run = answer["run"]
     assert run["run_id"].startswith("20260301-") and len(run["run_id"]) == 17
     assert (run["date"], run["data_version"], run["fingerprint"]) == ("2026-03-01", "v1", "whole")

@@ -24,11 +24,14 @@ def test_all_functions_are_there() -> None:
     assert [folder.name for folder in FOLDERS] == [
         "check_data",
         "collect_superseded",
+        "find_baseline",
         "find_champion",
         "find_reusable",
         "gate",
         "gate_data",
+        "judge_drift",
         "notify",
+        "query_training_metrics",
         "request_approval",
         "smoke_test",
     ]
