@@ -40,8 +40,14 @@ gate-figures: .venv/.locked  ## Compute what the gate can tell, into docs/explan
 bench-build: .venv/.locked  ## Measure building and pushing iris against the usual Dockerfile (Debian, as root)
 	@$(BIN)/python scripts/bench_build.py
 
+bench-scale: .venv/.locked  ## Measure a transform in Spark, pandas, Polars and DuckDB over growing data
+	@$(BIN)/python scripts/bench_scale.py
+
 bench-gitops: .venv/.locked  ## Measure git push to the first line, to the plan, to serving, through the local remote
 	@$(BIN)/python scripts/bench_gitops.py
+
+mnist-figures: .venv/.locked  ## Measure good and bad models of digits on held-out images (TensorFlow)
+	@$(BIN)/python scripts/mnist_figures.py
 
 recommender-figures: .venv/.locked  ## Measure good and bad recommenders on held-out ratings (Spark, TensorFlow)
 	@$(BIN)/python scripts/recommender_figures.py
@@ -57,4 +63,4 @@ clean:  ## Stop the local target and remove what this repository made
 	@if [ -x $(BIN)/pipeline ]; then $(BIN)/pipeline local down; fi
 	@rm -rf .venv .pipeline build
 
-.PHONY: help venv demo test lint bench bench-gitops bench-serving bench-build gate-figures recommender-figures lock docs clean
+.PHONY: help venv demo test lint bench bench-gitops bench-serving bench-build bench-scale gate-figures mnist-figures recommender-figures lock docs clean

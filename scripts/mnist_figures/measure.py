@@ -1,6 +1,6 @@
 """Trains mnist many times in one process of the container's environment; prints what each model reaches.
 
-    python measure.py DATA      DATA/{train,validation,test}/*.parquet, as the transform writes them
+python measure.py SAMPLE SCRATCH SETTINGS      SETTINGS: hyperparameters as JSON; see ../mnist_figures.py
 """
 
 from __future__ import annotations
@@ -16,19 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mnist_program import evaluation, fitting, model
-from mnist_program.data import Channel, open_channel
+import pyarrow as pa
+import pyarrow.parquet as pq
+from mnist_program import evaluation, fitting, model, pixels
+from mnist_program.data import SPARK_SCHEMA, Channel, open_channel
 from model_quality import multiclass
 from script_mode import StopFlag
 
-DEFAULTS = {
-    "epochs": 20,
-    "patience": 4,
-    "batch_size": 64,
-    "learning_rate": 0.001,
-    "l2": 0.001,
-    "shuffle_rows": 10_000,
-}
 # name -> what differs from the settings, how many seeds
 VARIANTS: dict[str, tuple[dict[str, Any], int]] = {
     "as in the settings": ({}, 10),
@@ -41,7 +35,24 @@ VARIANTS: dict[str, tuple[dict[str, Any], int]] = {
     "learning_rate 0.01": ({"learning_rate": 0.01}, 3),
     "learning_rate 0.00001": ({"learning_rate": 0.00001}, 2),
 }
+SCALE = 255.0
 WRONG = {"a tenth of the labels wrong": 0.1, "half of the labels wrong": 0.5, "all labels shuffled": 1.0}
+
+
+def dataset(csv: Path, out: Path) -> None:
+    """Raw rows as the Parquet that the transform leaves: pixels divided by the scale, which is recorded."""
+    rows = np.loadtxt(csv, delimiter=",", dtype=np.uint8)
+    seen = pixels.seen(rows[:, 1:], pixels.table(SCALE))
+    offsets = np.arange(0, seen.size + 1, seen.shape[1], dtype=np.int32)
+    schema = {"fields": [{"name": "label"}, {"name": "pixels", "metadata": {"scale": SCALE}}]}
+    table = pa.table(
+        {
+            "label": pa.array(rows[:, 0].astype(np.int8)),
+            "pixels": pa.ListArray.from_arrays(offsets, pa.array(seen.reshape(-1))),
+        }
+    ).replace_schema_metadata({SPARK_SCHEMA: json.dumps(schema)})
+    out.parent.mkdir(parents=True)
+    pq.write_table(table, out)
 
 
 @contextlib.contextmanager
@@ -91,10 +102,13 @@ def measured(data: Path, values: dict[str, Any], share: float) -> dict[str, floa
 
 def main() -> None:
     """One line of JSON for each training."""
-    data = Path(sys.argv[1])
+    raw, data = Path(sys.argv[1]), Path(sys.argv[2])
+    settings = {"shuffle_rows": 10_000, **json.loads(sys.argv[3])}
+    for name in ("train", "validation", "test"):
+        dataset(raw / f"raw{name}" / "mnist.csv", data / name / "part-00000.parquet")
     for name, (changes, seeds) in VARIANTS.items():
         for seed in range(seeds):
-            values = {**DEFAULTS, **changes, "seed": seed}
+            values = {**settings, **changes, "seed": seed}
             found = measured(data, values, WRONG.get(name, 0.0))
             print(json.dumps({"variant": name, "seed": seed, **found}), flush=True)
 

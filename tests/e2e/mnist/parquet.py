@@ -72,5 +72,13 @@ def png(csv: str, folder: str, rows: str) -> None:
         Image.fromarray(images[row].reshape(28, 28)).save(Path(folder) / f"{row:03d}-{labels[row]}.png")
 
 
+def blank(out: str, width: str, height: str, mode: str) -> None:
+    """An image that is none of a digit."""
+    from PIL import Image
+
+    colour: Any = (200, 10, 10) if mode == "RGB" else 7
+    Image.new(mode, (int(width), int(height)), colour).save(out)
+
+
 if __name__ == "__main__":
-    {"write": write, "same": same, "png": png}[sys.argv[1]](*sys.argv[2:])
+    {"write": write, "same": same, "png": png, "blank": blank}[sys.argv[1]](*sys.argv[2:])
