@@ -61,7 +61,7 @@ class Machine:
             "PYTHONDONTWRITEBYTECODE": "1",
             "SM_NUM_CPUS": "1",
         }
-        self.hyperparameters = {"epochs": "3", "seed": "7"}
+        self.hyperparameters: dict[str, str] = {}
 
     def start(self, program: str, **environment: str) -> subprocess.Popen[str]:
         config = self.base / "input" / "config"

@@ -36,6 +36,9 @@ def data(tmp_path_factory: pytest.TempPathFactory, sample: Path, programs: Path)
 
 def machine_in(folder: Path, data: Path, programs: Path) -> Machine:
     made = Machine(folder / "ml", programs)
+    # Those of the settings, by name: `train` refuses one it does not know.
+    made.hyperparameters = {name: str(value) for name, value in SETTINGS["hyperparameters"].items()}
+    made.hyperparameters["epochs"] = "3"
     for name in ("train", "validation"):
         shutil.copytree(data / name, made.base / "input" / "data" / name)
     shutil.copytree(data / "test", made.base / "processing" / "test")
