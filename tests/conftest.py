@@ -103,6 +103,8 @@ class Cli:
         """This process's environment without what would point a command at AWS or at another target."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "PIPELINE_"))}
         runner = {"PIPELINE_LOCAL_RUNNER": os.environ["PIPELINE_LOCAL_RUNNER"]}
+        # Samples are small, and several Sparks may run beside each other.
+        runner["PIPELINE_LOCAL_GLUE_MEMORY_MB"] = "1024"
         return {**kept, **runner, "NO_COLOR": "1"}
 
 

@@ -34,6 +34,13 @@ def test_spark_is_held_to_the_run_and_to_this_machine() -> None:
         assert settings[f"spark.hadoop.fs.{scheme}.impl"] == "pipeline.s3.S3FileSystem"
 
 
+def test_java_compiles_less_for_a_heap_that_holds_samples_only() -> None:
+    quick = "-XX:TieredStopAtLevel=1"
+    assert quick in command.settings(JOB, ENVIRONMENT)["spark.driver.extraJavaOptions"].split()
+    large = replace(JOB, memory_mb=command.SMALL_HEAP_MB + 1)
+    assert quick not in command.settings(large, ENVIRONMENT)["spark.driver.extraJavaOptions"].split()
+
+
 def test_glue_s_conf_parameter_adds_settings_but_does_not_undo_those() -> None:
     conf = "spark.sql.shuffle.partitions=8 --conf spark.ui.enabled=true --conf spark.x=a=b"
     settings = command.settings(replace(JOB, arguments={"--conf": conf}), ENVIRONMENT)
