@@ -157,7 +157,10 @@ def _request_approval(context: Context) -> list[Statement]:
 
 def _query_training_metrics(context: Context) -> list[Statement]:
     names = context.names
-    return [allow("sagemaker:DescribeTrainingJob", names.arn("sagemaker", f"training-job/{names.stack}-*"))]
+    # Jobs of a search are called as it is, whose name is shorter where the stack's is long.
+    begins = sorted({names.stack, names.tuning})
+    jobs = [names.arn("sagemaker", f"training-job/{each}-*") for each in begins]
+    return [allow("sagemaker:DescribeTrainingJob", jobs)]
 
 
 def _smoke_test(context: Context) -> list[Statement]:
