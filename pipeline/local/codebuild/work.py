@@ -46,6 +46,8 @@ class Work:
         self.interrupt = Interrupt()
         self.done = threading.Event()
         self._stream: LogStream | None = None
+        # What it is if nobody comes to say otherwise.
+        self._result_status = "FAULT"
         self._thread = threading.Thread(target=self._run, name=f"build-{identity}", daemon=True)
 
     def start(self) -> None:
@@ -203,8 +205,8 @@ class Work:
             phase["contexts"] = _contexts(said)
 
     def _status(self, status: str) -> None:
-        with store.edit(self.scope, BUILD, self.id) as build:
-            build["buildStatus"] = status
+        """How it ends; told when it has, since whoever waits looks at the status alone."""
+        self._result_status = status
 
     def _ended(self, status: str, said: str) -> None:
         """The phase under way is the one that failed; a build that was to end ends as that."""
@@ -213,7 +215,7 @@ class Work:
             phase = build["phases"][-1]
             _close([phase], status, time.time())
             phase["phaseStatus"], phase["contexts"] = status, _contexts(said)
-            build["buildStatus"] = status
+        self._status(status)
         if self._stream:
             self._stream.write(said)
 
@@ -224,9 +226,8 @@ class Work:
         with store.edit(self.scope, BUILD, self.id) as build:
             _close(build["phases"], "SUCCEEDED", now)
             build["phases"].append({"phaseType": "COMPLETED", "startTime": now})
-            if build["buildStatus"] == "IN_PROGRESS":
-                build["buildStatus"] = "FAULT"
-            build.update(currentPhase="COMPLETED", buildComplete=True, endTime=now)
+            ended = {"buildStatus": self._result_status, "currentPhase": "COMPLETED"}
+            build.update(**ended, buildComplete=True, endTime=now)
 
 
 def _close(phases_: list[Record], status: str, now: float) -> None:
