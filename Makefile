@@ -46,6 +46,9 @@ bench-scale: .venv/.locked  ## Measure a transform in Spark, pandas, Polars and 
 bench-gitops: .venv/.locked  ## Measure git push to the first line, to the plan, to serving, through the local remote
 	@$(BIN)/python scripts/bench_gitops.py
 
+drift-figures: .venv/.locked  ## Compute false alarms and power of the comparison of requests, into its page
+	@$(BIN)/python scripts/drift_figures.py
+
 mnist-figures: .venv/.locked  ## Measure good and bad models of digits on held-out images (TensorFlow)
 	@$(BIN)/python scripts/mnist_figures.py
 
@@ -63,4 +66,4 @@ clean:  ## Stop the local target and remove what this repository made
 	@if [ -x $(BIN)/pipeline ]; then $(BIN)/pipeline local down; fi
 	@rm -rf .venv .pipeline build
 
-.PHONY: help venv demo test lint bench bench-gitops bench-serving bench-build bench-scale gate-figures mnist-figures recommender-figures lock docs clean
+.PHONY: help venv demo test lint bench bench-gitops bench-serving bench-build bench-scale gate-figures drift-figures mnist-figures recommender-figures lock docs clean

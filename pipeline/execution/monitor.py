@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pipeline.aws import Clients
     from pipeline.settings.model import Settings
 
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 # The ends of the state machine, in words.
 ENDS = {
     "NotCompared": "nothing to compare",
@@ -32,7 +32,7 @@ ENDS = {
 
 
 def moment(text: str) -> str:
-    """`2h`, `30m`, `1d` or an ISO time, as an ISO time.
+    """`30s`, `30m`, `2h`, `1d` or an ISO time, as an ISO time.
 
     Raises:
         SettingsError: none of these.

@@ -102,7 +102,7 @@ class Monitor(Model):
         Field(min_length=1, max_length=50),
     ]
     limits: Annotated[Limits, Field(description="of features that do not set their own")] = Limits(
-        psi=0.25, nulls=0.05, new_categories=0.05
+        psi=0.25, ks=0.15, nulls=0.05, new_categories=0.05
     )
     channel: Annotated[str, Field(description="training channel that is the baseline")] = "train"
     window_hours: Annotated[int, Field(ge=1, le=720, description="of requests that a comparison reads")] = 24

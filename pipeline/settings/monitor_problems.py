@@ -12,7 +12,7 @@ Problem = tuple[Key, str, str]
 
 MEASURES = ("psi", "ks", "nulls", "new_categories", "missing_categories")
 # As Monitor.limits is where the settings give none.
-DEFAULT_LIMITS = {"psi": 0.25, "nulls": 0.05, "new_categories": 0.05}
+DEFAULT_LIMITS = {"psi": 0.25, "ks": 0.15, "nulls": 0.05, "new_categories": 0.05}
 
 
 def monitor_problems(pipeline: dict[str, Any]) -> Iterator[Problem]:

@@ -103,6 +103,16 @@ def summary(report: Mapping[str, Any]) -> tuple[str, str]:
     return ", ".join(report["drifted"]), "; ".join(report["reasons"][:5])[:600]
 
 
+def passed(report: Mapping[str, Any]) -> str:
+    """The limits that were passed, in the alphabet of the model registry."""
+    return " - ".join(
+        f"{name} {measure['measure']} {measure['value']:.3f} over {measure['limit']:g}"
+        for name in report["drifted"]
+        for measure in report["features"][name]["measures"]
+        if not measure["passed"]
+    )
+
+
 # --- at the edge --------------------------------------------------------------------------------------------
 
 
@@ -146,7 +156,6 @@ def busy(machine_arn: str) -> str:
 
 def retraining(event: Mapping[str, Any], report: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     """Whether a run is to be started, and which."""
-    features, reasons = summary(report)
     no = {"retrain": False, "name": "", "input": {}}
     if not event["retrain"]:
         return {**no, "why": "retrain is off in the settings"}
@@ -157,7 +166,7 @@ def retraining(event: Mapping[str, Any], report: Mapping[str, Any], now: datetim
         return {**no, "why": f"the run {other} is under way"}
     if not name:
         return {**no, "why": why}
-    reason = f"drift of {features}: {reasons}"[:LONGEST_REASON]
+    reason = f"drift: {passed(report)}"[:LONGEST_REASON]
     return {"retrain": True, "why": why, "name": name, "input": {"FORCE": True, "REASON": reason}}
 
 
@@ -165,7 +174,8 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     """What follows. Raises ClientError from AWS."""
     report = read_report(event["report"])
     now = datetime.fromisoformat(event["now"]).astimezone(UTC)
-    data = metrics(report, event["endpoint_name"], now)
+    # As of this moment: the job may take longer than the alarm looks back.
+    data = metrics(report, event["endpoint_name"], datetime.now(UTC))
     for first in range(0, len(data), METRICS_A_CALL):
         client("cloudwatch").put_metric_data(
             Namespace=event["namespace"], MetricData=data[first : first + METRICS_A_CALL]
