@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from common.profile import Plan
@@ -19,6 +19,8 @@ BINS = 32
 MOST_LABELS = 100
 # A category with so few rows a value is an identifier; it determines every label and can teach none.
 ROWS_A_VALUE = 10
+# No column of a frame is called so.
+NOTHING = ""
 
 
 def purity(
@@ -42,6 +44,8 @@ def purity(
         return {}
     if rows > SAMPLE_ROWS:
         frame = frame.sample(SAMPLE_ROWS / rows, seed=SEED)
+    # A feature of one bin tells nothing: its purity is the share of the most frequent label.
+    bins[NOTHING] = F.lit("")
     cells = F.explode(
         F.array(
             *[
@@ -57,14 +61,10 @@ def purity(
         .count()
     )
     largest = counts.groupBy("feature", "bin").agg(F.max("count").alias("most"), F.sum("count").alias("rows"))
-    by_feature = largest.groupBy("feature").agg(F.sum("most").alias("most"), F.sum("rows").alias("rows"))
-    labels = counts.groupBy("feature", "label").agg(F.sum("count").alias("label_rows"))
-    every = Window.partitionBy("feature")
-    alone = labels.select("feature", F.max("label_rows").over(every).alias("alone")).distinct()
-    return {
-        row["feature"]: (row["most"] / row["rows"], row["alone"] / row["rows"])
-        for row in by_feature.join(alone, "feature").collect()  # one row a feature
-    }
+    by_feature = largest.groupBy("feature").agg((F.sum("most") / F.sum("rows")).alias("purity"))
+    found = {row["feature"]: row["purity"] for row in by_feature.collect()}  # one row a feature
+    alone = found.pop(NOTHING, 1.0)
+    return {name: (pure, alone) for name, pure in found.items()}
 
 
 def _binned(value: Any, quantiles: list[float]) -> Any:

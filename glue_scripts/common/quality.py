@@ -72,6 +72,10 @@ def check(marked: DataFrame, given: Mapping[str, Any], *, keep: bool) -> Checked
     repeats = _repeats(flagged, rules)
     if repeats:
         flagged = _flag_repeats(flagged, names, rules)
+        if keep:
+            # Numbering rows within their keys sorts them all: once is enough.
+            flagged = flagged.persist()
+            held.append(flagged)
     plan = Plan(marked.select(names), ignore=tuple(given.get("profile_ignore") or ()))
     row = _count(flagged, plan, own, rules, given)
     rows, bad_rows = row["rows"], row["bad"]

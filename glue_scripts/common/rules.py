@@ -39,11 +39,7 @@ class Limit:
 
     def __str__(self) -> str:
         said = [f"{self.rows:,} rows"] if self.rows is not None else []
-        said += (
-            [f"{self.share:.4%}".rstrip("0").replace(".%", "%") if self.share % 0.01 else f"{self.share:.0%}"]
-            if self.share is not None
-            else []
-        )
+        said += [f"{self.share * 100:g}%"] if self.share is not None else []
         return " and ".join(said) or "any number"
 
 
@@ -114,6 +110,9 @@ def _column_rules(
 ) -> Iterator[RowRule]:
     def one(what: str, test: Callable[[Column], Column], said: str) -> RowRule:
         broken = F.exists(value, test) if many else test(value)
+        if many and what == "required":
+            # An array that is missing has no element that could be.
+            broken = value.isNull() | broken
         shown = F.get(F.filter(value, test), F.lit(0)) if many else value
         text = F.substring(F.coalesce(shown.cast("string"), F.lit("null")), 1, SHOWN)
         reason = F.concat(F.lit(f"{name} "), text, F.lit(f" {said}"))

@@ -213,6 +213,33 @@ def read_by_some(subject: Subject) -> Iterator[Hit]:
             )
 
 
+@rule("ML807", "data that is over a limit of its rules ends the run before anything is trained on it", _START)
+def judged(subject: Subject) -> Iterator[Hit]:
+    """A transform whose data is rejected ends well, without a dataset: QualityGate says why, and stops."""
+    asked = {
+        name: task
+        for task in tasks(subject.asl)
+        if isinstance(task.arguments, dict)
+        and (arguments := task.arguments.get("Arguments"))
+        and isinstance(arguments, dict)
+        and str(arguments.get("--QUALITY", "{}")) != "{}"
+        and (name := str(arguments.get("--FINGERPRINT.$", "")).rpartition(".")[2])
+    }
+    gates = [
+        payload.get("outputs") or {}
+        for task in tasks(subject.asl)
+        if isinstance(task.arguments, dict)
+        and isinstance(payload := task.arguments.get("Payload"), dict)
+        and str(task.arguments.get("FunctionName", "")).endswith("-gate-data")
+    ]
+    heeded = {name.removesuffix(".$") for outputs in gates for name in outputs}
+    for name, task in asked.items():
+        if name not in heeded:
+            what = f"the rules of the transform {name!r} are measured, and no gate heeds them"
+            fix = f'put QualityGate(settings, ...) with the Transform "{name}" behind it'
+            yield Hit("asl", task.path, what, fix)
+
+
 @rule("ML806", "a Glue job's task is .sync, so that the run waits for it and can stop it", _START)
 def waits(subject: Subject) -> Iterator[Hit]:
     for task in tasks(subject.asl):
