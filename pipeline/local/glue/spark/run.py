@@ -12,7 +12,6 @@ import threading
 import time
 from pathlib import Path
 
-import boto3
 import psutil
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -78,6 +77,8 @@ def fetch(job: SparkJob) -> tuple[Path, list[Path]]:
     Raises:
         CannotFetch: one of them can't be had.
     """
+    import boto3  # not before a run needs it: the server imports this module at its start
+
     variables = job.environment
     client = boto3.client(
         "s3",
