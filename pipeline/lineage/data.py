@@ -43,7 +43,7 @@ def _objects(settings: Settings, clients: Clients, last: date) -> tuple[Any, lis
     config = SimpleNamespace(data_prefix=wanted.prefix, suffix=wanted.suffix)
     found = [
         item
-        for name, channel in sorted(wanted.channels.items())
+        for name, channel in sorted(wanted.given.items())
         for day in asked.window(last, wanted.window_days)
         for item in asked.list_items(
             settings.data_bucket, asked.folder(config, asked.Channel(name, channel.prefix), day)

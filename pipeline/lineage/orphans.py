@@ -135,6 +135,7 @@ class _Search:
     def jobs(self) -> Iterator[Orphan]:
         """Jobs that run although no run waits for them."""
         for kind, operation, key in (
+            ("tuning job", "list_hyper_parameter_tuning_jobs", "HyperParameterTuningJob"),
             ("training job", "list_training_jobs", "TrainingJob"),
             ("processing job", "list_processing_jobs", "ProcessingJob"),
         ):
@@ -234,6 +235,9 @@ def remove(found: Sequence[Orphan], clients: Clients, say: Callable[[str], None]
         "endpoint": lambda name: sagemaker.delete_endpoint(EndpointName=name),
         "endpoint config": lambda name: sagemaker.delete_endpoint_config(EndpointConfigName=name),
         "model": lambda name: sagemaker.delete_model(ModelName=name),
+        "tuning job": lambda name: sagemaker.stop_hyper_parameter_tuning_job(
+            HyperParameterTuningJobName=name
+        ),
         "training job": lambda name: sagemaker.stop_training_job(TrainingJobName=name),
         "processing job": lambda name: sagemaker.stop_processing_job(ProcessingJobName=name),
     }

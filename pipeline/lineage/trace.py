@@ -1,6 +1,6 @@
 """From an endpoint to the commit that it was made from, each link verified where AWS and git keep it.
 
-    endpoint -> config -> model -> model package -> artifact -> training job -> data
+    endpoint -> config -> model -> model package -> artifact -> training job [-> transforms] -> data
              -> image -> commit -> pull request
 
 A link says what two records agree on; one record alone proves nothing.
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from pipeline.aws.errors import code, message, told
-from pipeline.lineage import data, origin
+from pipeline.lineage import data, origin, transforms
 from pipeline.lineage.links import Chain
 from pipeline.promote import objects
 from pipeline.settings import load
@@ -52,6 +52,7 @@ def trace(root: Path, settings: Settings, clients: Clients, elsewhere: Elsewhere
             chain.add("training job", facts.get("training_job", ""), None, "it ran in another environment")
         else:
             _job(chain, made_by, original, facts)
+            transforms.link(chain, made_at, made_by, facts)
             data.link(chain, made_at, made_by, facts)
         tags = origin.image(chain, clients, container, facts)
         commit = origin.commit(chain, root, settings, tags, facts)

@@ -27,8 +27,10 @@ REFUSED = DENIED | {"403", "Forbidden"}
 SPELT = {"lambda": "lambda_"}
 
 
-def load(root: Path, folder: str, environment: Mapping[str, str], clients: Clients) -> ModuleType:
-    """The handler's module of `pipeline/lambdas/<folder>`, in a world of its own.
+def load(
+    root: Path, folder: str, environment: Mapping[str, str], clients: Clients, module: str = "handler"
+) -> ModuleType:
+    """A module of `pipeline/lambdas/<folder>`, the handler's or another, in a world of its own.
 
     Raises:
         OSError, ImportError: there is none, or it cannot be loaded alone.
@@ -42,8 +44,8 @@ def load(root: Path, folder: str, environment: Mapping[str, str], clients: Clien
     package.__path__ = [str(place)]
     sys.modules[name] = package
     try:
-        handler = importlib.import_module(f"{name}.handler")
-        modules = [module for key, module in sys.modules.items() if key.startswith(f"{name}.")]
+        loaded = importlib.import_module(f"{name}.{module}")
+        modules = [each for key, each in sys.modules.items() if key.startswith(f"{name}.")]
     finally:
         for key in [key for key in sys.modules if key == name or key.startswith(f"{name}.")]:
             del sys.modules[key]
@@ -52,9 +54,9 @@ def load(root: Path, folder: str, environment: Mapping[str, str], clients: Clien
         "log": lambda *_, **__: None,
         "os": SimpleNamespace(environ=dict(environment)),
     }
-    for module in modules:
-        module.__dict__.update({key: value for key, value in world.items() if key in module.__dict__})
-    return handler
+    for each in modules:
+        each.__dict__.update({key: value for key, value in world.items() if key in each.__dict__})
+    return loaded
 
 
 class Reading:

@@ -30,7 +30,7 @@ def named_runs(job: str, print_: str) -> Iterator[Mapping[str, Any]]:
             yield run
 
 
-def transform(run: Mapping[str, Any], print_: str) -> dict[str, Any]:
+def usable(run: Mapping[str, Any], print_: str) -> dict[str, Any]:
     """What Transform would have left at `$.transforms.<name>`. Raises Unusable."""
     output = str(run["Arguments"].get("--OUTPUT_PATH", "")).rstrip("/")
     place = urlsplit(output)
@@ -89,9 +89,7 @@ def find_transform(job: Mapping[str, str], run: Mapping[str, Any]) -> tuple[dict
     why_not = []
     for found in named_runs(job["name"], print_):
         try:
-            return transform(
-                found, print_
-            ), f"Glue run {found['Id']} had the same data, script and parameters"
+            return usable(found, print_), f"Glue run {found['Id']} had the same data, script and parameters"
         except Unusable as reason:
             why_not.append(f"Glue run {found['Id']} cannot be used: {reason}")
     return None, "; ".join(why_not) or "no Glue run that succeeded is of this fingerprint"
