@@ -94,14 +94,18 @@ def estimate(
 
 def _job(job: Job, prices: Prices, took: Duration | None) -> list[Line]:
     instances = f"{job.count} x {job.instance_type}"
+    if job.times > 1:
+        instances = f"at most {job.times} jobs of {instances}"
     seconds, note = (took.seconds, took.source) if took else (job.limit_seconds, "at most: its time limit")
+    # A search may end early, and stops jobs that are not worth going on with.
+    at_most = took is None or job.times > 1
     price = prices.find(job.kind, job.instance_type)
     if seconds is None:
         return [Line(job.state, "run", instances, None, None, note="nobody knows how long it takes")]
     if job.kind == "glue":
-        return [_glue(job, seconds, prices, note, took is None)]
-    hours = seconds / 3600 * job.count
-    line = _line(job.state, "run", f"{instances}, {_seconds(seconds)}", hours, price, note, took is None)
+        return [_glue(job, seconds, prices, note, at_most)]
+    hours = seconds / 3600 * job.count * job.times
+    line = _line(job.state, "run", f"{instances}, {_seconds(seconds)}", hours, price, note, at_most)
     if job.spot and line.low is not None:
         share = prices.spot_lowest_share or 0.0
         line = replace(line, low=line.low * share, note=f"{note}; on spot from {share:.0%} of the price")
@@ -110,7 +114,7 @@ def _job(job: Job, prices: Prices, took: Duration | None) -> list[Line]:
     if job.volume_gb and volume:
         gb_months = job.volume_gb * hours / HOURS_A_MONTH
         what = f"{job.volume_gb:.0f} GB volume"
-        lines.append(_line(f"{job.state}: volume", "run", what, gb_months, volume, at_most=took is None))
+        lines.append(_line(f"{job.state}: volume", "run", what, gb_months, volume, at_most=at_most))
     return lines
 
 

@@ -16,6 +16,7 @@ JOBS = {
     "sagemaker:createTrainingJob.sync": "training",
     "sagemaker:createProcessingJob.sync": "processing",
     "sagemaker:createTransformJob.sync": "transform",
+    "sagemaker:createHyperParameterTuningJob.sync": "training",
     "glue:startJobRun.sync": "glue",
 }
 # What a worker of Glue is billed as: https://docs.aws.amazon.com/glue/latest/dg/aws-glue-api-jobs-job.html
@@ -30,6 +31,7 @@ class Job:
         instance_type: of an instance, or of a worker of Glue.
         limit_seconds: the longest it may run; None where the template does not say.
         name: of a Glue job, whose runs are timed by it.
+        times: how many such jobs a search runs at most; 1 for what is no search.
     """
 
     state: str
@@ -40,6 +42,7 @@ class Job:
     limit_seconds: int | None
     spot: bool = False
     name: str = ""
+    times: int = 1
 
     @property
     def timed_by(self) -> str:
@@ -168,10 +171,12 @@ def _jobs(states: Mapping[str, Mapping[str, Any]], template: Mapping[str, Any]) 
         kind = JOBS.get(str(state.get("Resource", "")).partition(":states:::")[2])
         if kind is None:
             continue
-        p = state.get("Parameters") or {}
+        whole = state.get("Parameters") or {}
         if kind == "glue":
-            yield _glue_job(name, glue, p)
+            yield _glue_job(name, glue, whole)
             continue
+        p = whole.get("TrainingJobDefinition") or whole
+        limits = (whole.get("HyperParameterTuningJobConfig") or {}).get("ResourceLimits") or {}
         cluster = (
             p.get("ResourceConfig")
             or p.get("TransformResources")
@@ -186,6 +191,7 @@ def _jobs(states: Mapping[str, Mapping[str, Any]], template: Mapping[str, Any]) 
             float(_whole(cluster.get("VolumeSizeInGB")) or 0),
             _whole((p.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds")),
             p.get("EnableManagedSpotTraining") is True,
+            times=_whole(limits.get("MaxNumberOfTrainingJobs")) or 1,
         )
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from botocore import xform_name
 from botocore.exceptions import ClientError
 
 from pipeline.aws.errors import code
@@ -17,8 +18,15 @@ from pipeline.execution.logs import ENDPOINT_GROUP, JOB_GROUPS
 from pipeline.execution.removal import GONE, Removal, is_gone
 from pipeline.names import Names
 
-# Kind of job -> what the names of its API's fields begin with.
-JOBS = {"training job": "TrainingJob", "processing job": "ProcessingJob"}
+# Kind of job -> what the names of its API's fields begin with. A search goes first: it starts others.
+JOBS = {
+    "tuning job": "HyperParameterTuningJob",
+    "training job": "TrainingJob",
+    "processing job": "ProcessingJob",
+    "transform job": "TransformJob",
+}
+# SageMaker keeps the records of transform jobs for ever.
+KEPT = ("transform job",)
 RUNNING = frozenset({"InProgress", "Stopping"})
 SETTLING = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
 # Longest that AWS takes to make or delete an endpoint, with room.
@@ -76,7 +84,7 @@ class RunsRemoval(Removal):
 
     def _job(self, kind: str, verb: str, name: str) -> Any:
         """`describe_training_job(TrainingJobName=name)` and its like."""
-        call = getattr(self.clients.sagemaker, f"{verb}_{kind.replace(' ', '_')}")
+        call = getattr(self.clients.sagemaker, f"{verb}_{xform_name(JOBS[kind])}")
         return call(**{f"{JOBS[kind]}Name": name})
 
     def endpoint(self) -> None:
@@ -127,7 +135,7 @@ class RunsRemoval(Removal):
                 self.done.left.append(f"model package {arn} (--keep-models)")
             else:
                 self.take("model package", arn, sagemaker.delete_model_package, ModelPackageName=arn)
-        for kind in JOBS:
+        for kind in [kind for kind in JOBS if kind not in KEPT]:
             for name in self._jobs(kind, None):
                 self.take(f"{kind} record", name, partial(self._job, kind, "delete", name))
 
@@ -136,10 +144,19 @@ class RunsRemoval(Removal):
         return [item[key] for page in pages for item in page[items] if self.ours.fullmatch(item[key])]
 
     def _jobs(self, kind: str, status: str | None) -> list[str]:
-        request = {"NameContains": f"{self.name}-", **({"StatusEquals": status} if status else {})}
-        pages = self.clients.sagemaker.get_paginator(f"list_{kind.replace(' ', '_')}s").paginate(**request)
-        names = [item[f"{JOBS[kind]}Name"] for page in pages for item in page[f"{JOBS[kind]}Summaries"]]
+        paginator = self.clients.sagemaker.get_paginator(f"list_{xform_name(JOBS[kind])}s")
+        wanted = {"StatusEquals": status} if status else {}
+        names = [
+            item[f"{JOBS[kind]}Name"]
+            for begins in self._begins()
+            for page in paginator.paginate(NameContains=f"{begins}-", **wanted)
+            for item in page[f"{JOBS[kind]}Summaries"]
+        ]
         return [name for name in names if self.ours.fullmatch(name)]
+
+    def _begins(self) -> list[str]:
+        """What jobs' names begin with: of a search it is shorter where the stack's name is long."""
+        return sorted({self.name, Names.of(self.settings).tuning})
 
     def _packages(self) -> Iterator[str]:
         pages = self.clients.sagemaker.get_paginator("list_model_packages").paginate(
@@ -164,7 +181,8 @@ class RunsRemoval(Removal):
             if any(item["logGroupName"] == group for item in found):
                 self.take("log group", group, logs.delete_log_group, logGroupName=group)
         for group in sorted({group for groups, _ in JOB_GROUPS.values() for group in groups}):
-            prefixes = runs if group.startswith("/aws-glue/") else [f"{self.name}-"]
+            own = [f"{begins}-" for begins in self._begins()]
+            prefixes = runs if group.startswith("/aws-glue/") else own
             for stream in (found for prefix in prefixes for found in self._streams(group, prefix)):
                 self.take(
                     "log stream",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from pipeline.aws.errors import code, message
+from pipeline.names import Names
 
 if TYPE_CHECKING:
     from pipeline.aws import Clients
@@ -35,9 +36,18 @@ class Down:
 
 
 def made_by_runs(settings: Settings) -> re.Pattern[str]:
-    """Names that this stack's runs give: `iris-dev-<YYYYMMDD>-<8 hex>` and what follows."""
+    """Names that this stack's runs give: `iris-dev-<YYYYMMDD>-<8 hex>` and what follows.
+
+    Those of a search and its training jobs are `iris-dev-<8 hex>-<digits>` and what follows, of batches
+    `iris-dev-batch-<14 digits>-<4 hex>`.
+    """
     # The digits keep `iris-dev` apart from a pipeline that is called `iris-dev-...`.
-    return re.compile(rf"{re.escape(settings.stack_name)}-\d{{8}}-[0-9a-f]{{8}}(-.*)?")
+    stack, tuning = re.escape(settings.stack_name), re.escape(Names.of(settings).tuning)
+    return re.compile(
+        rf"{stack}-\d{{8}}-[0-9a-f]{{8}}(-.*)?"
+        rf"|{tuning}-[0-9a-f]{{8}}-\d{{2,3}}(-\d{{3}}-[0-9a-f]{{8}})?"
+        rf"|{stack}-batch-\d{{14}}-[0-9a-f]{{4}}"
+    )
 
 
 class Removal:

@@ -83,6 +83,21 @@ def test_spot_is_a_range_down_to_what_aws_promises() -> None:
     assert plain.low == plain.high == pytest.approx(0.128)
 
 
+def test_a_search_costs_at_most_all_of_its_jobs() -> None:
+    def search(states: dict[str, Any]) -> None:
+        definition = {**states["Train"]["Parameters"], "EnableManagedSpotTraining": False}
+        limits = {"MaxNumberOfTrainingJobs": 6, "MaxParallelTrainingJobs": 2}
+        states["Train"]["Resource"] = "arn:aws:states:::sagemaker:createHyperParameterTuningJob.sync"
+        states["Train"]["Parameters"] = {
+            "HyperParameterTuningJobConfig": {"ResourceLimits": limits},
+            "TrainingJobDefinition": definition,
+        }
+
+    found = lines(in_states(search), {"Train": Duration(3600, "x")})["Train"]
+    assert found.low == 0 and found.high == pytest.approx(6 * 0.128)
+    assert found.quantity.startswith("at most 6 jobs of 1 x ml.m5.large")
+
+
 def test_what_has_no_price_is_unknown_and_not_nothing() -> None:
     def huge(states: dict[str, Any]) -> None:
         states["Train"]["Parameters"]["ResourceConfig"]["InstanceType"] = "ml.p99.48xlarge"
