@@ -20,6 +20,8 @@ from tests.conftest import REPOSITORY
 from tests.e2e.local_core.conftest import until
 from tests.e2e.spark.conftest import BUCKET, Lab
 
+pytestmark = pytest.mark.timeout(600)  # Java starts slowly where others are at work
+
 SESSION = "from pyspark.sql import SparkSession\nspark = SparkSession.builder.getOrCreate()\n"
 LONG = (
     SESSION + "print('ready', flush=True)\n"

@@ -13,6 +13,8 @@ import pytest
 from pipeline.local.glue.spark import Ended
 from tests.e2e.spark.conftest import BUCKET, Lab, Unsteady
 
+pytestmark = pytest.mark.timeout(600)  # Java starts slowly where others are at work
+
 SCRIPT = Path(__file__).with_name("file_system.py")
 SUM = sum(range(20000))
 
