@@ -18,7 +18,9 @@ from tests.conftest import Cli
 
 SETTINGS = "pipeline/definitions/recommender/settings.toml"
 DATE = "2026-03-01"
-PATIENCE = 600
+# Spark and TensorFlow on a machine that others keep busy.
+PATIENCE = 1200
+pytestmark = pytest.mark.timeout(3 * PATIENCE)
 
 
 @dataclass
