@@ -66,7 +66,7 @@ def save(folder: Path, layers: Sequence[Layer], metadata: Mapping[str, Any]) -> 
 
 def packed(layers: Sequence[Layer]) -> bytes:
     """The layers as .npz; the same arrays are the same bytes."""
-    arrays: dict[str, NDArray[np.float32]] = {}
+    arrays: dict[str, Any] = {}
     for number, (kernel, bias) in enumerate(layers):
         arrays |= {f"kernel_{number}": kernel, f"bias_{number}": bias}
     content = io.BytesIO()
