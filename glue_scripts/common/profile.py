@@ -27,9 +27,14 @@ PACKED = "numbers"
 
 
 class Plan:
-    """What is profiled of a frame, as expressions by name: numbers and categories."""
+    """What is profiled of a frame, as expressions by name: numbers and categories.
 
-    def __init__(self, frame: DataFrame, ignore: Sequence[str] = ()) -> None:
+    Args:
+        ignore: columns that are not.
+        alone: columns that are never packed with others, such as the label.
+    """
+
+    def __init__(self, frame: DataFrame, ignore: Sequence[str] = (), alone: Sequence[str] = ()) -> None:
         self.numbers: dict[str, Column] = {}
         self.categories: dict[str, Column] = {}
         scalars: list[str] = []
@@ -43,10 +48,11 @@ class Plan:
                 self.categories[name] = F.col(f"`{name}`").cast("string")
             elif is_numbers(kind):
                 self._elements(name, F.col(f"`{name}`").cast("array<double>"))
-        if len(scalars) > WIDE:
-            self._elements(PACKED, F.array(*[F.col(f"`{name}`").cast("double") for name in scalars]))
-        else:
-            self.numbers.update({name: _value(F.col(f"`{name}`")) for name in scalars})
+        packed = [name for name in scalars if name not in alone] if len(scalars) > WIDE else []
+        if packed:
+            self._elements(PACKED, F.array(*[F.col(f"`{name}`").cast("double") for name in packed]))
+        own = [name for name in scalars if not packed or name in alone]
+        self.numbers.update({name: _value(F.col(f"`{name}`")) for name in own})
 
     def _elements(self, name: str, array: Column) -> None:
         total = F.aggregate(array, F.lit(0.0), lambda sum_, x: sum_ + x)

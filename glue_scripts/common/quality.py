@@ -76,7 +76,8 @@ def check(marked: DataFrame, given: Mapping[str, Any], *, keep: bool) -> Checked
             # Numbering rows within their keys sorts them all: once is enough.
             flagged = flagged.persist()
             held.append(flagged)
-    plan = Plan(marked.select(names), ignore=tuple(given.get("profile_ignore") or ()))
+    label = [given["label"]] if given.get("label") else []
+    plan = Plan(marked.select(names), tuple(given.get("profile_ignore") or ()), label)
     row = _count(flagged, plan, own, rules, given)
     rows, bad_rows = row["rows"], row["bad"]
     good = flagged.where(~F.col(BAD)).select(names)

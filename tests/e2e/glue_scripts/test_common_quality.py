@@ -152,6 +152,27 @@ def test_frames_that_share_keys_are_told_apart(worker: Worker, tmp_path: Path) -
     assert ran.read("transform.json")["datasets"] == {}
 
 
+def test_many_columns_are_one_array_and_the_label_is_not_among_them(worker: Worker, tmp_path: Path) -> None:
+    names = [f"p{i}" for i in range(110)]
+    (tmp_path / "rows").mkdir()
+    lines = [
+        ",".join(["id", *names]),
+        *(",".join([str(i % 2), *(str(i * j % 9) for j in range(110))]) for i in range(40)),
+    ]
+    (tmp_path / "rows" / "a.csv").write_text("\n".join(lines) + "\n")
+    schema = ", ".join(f"{name} int" for name in ["id", *names])
+    script = CHECK.replace("id int, size double, kind string, label int", schema)
+    columns = {"/p[0-9]+/": {"maximum": 7, "bad_share": 1.0}}
+    rules = {"rows": {"bad_share": 1.0, "label": "id", "leakage": {"purity": 1.0}, "columns": columns}}
+    ran = worker.run(tmp_path, script, rules)
+    assert ran.error == ""
+    assert ran.check("rows", "/p[0-9]+/.maximum")["measured"] == sum(
+        any(i * j % 9 == 8 for j in range(110)) for i in range(40)
+    )
+    profile = ran.read("profile.json")["frames"]["rows"]["columns"]
+    assert sorted(profile) == ["id", "numbers[max]", "numbers[mean]", "numbers[min]"]
+
+
 def test_rules_that_nobody_applies_are_an_error(worker: Worker, tmp_path: Path) -> None:
     (tmp_path / "rows").mkdir()
     (tmp_path / "rows" / "a.csv").write_text("id,size,kind,label\n" + "\n".join(plain()) + "\n")
