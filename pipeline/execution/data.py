@@ -78,9 +78,17 @@ def put(
             that the gate sees what such a model is worth.
 
     Raises:
-        SettingsError: the folder does not hold exactly the channels' folders, or one is empty.
+        SettingsError: the folder does not hold exactly the channels' folders, or one is empty; or there are
+            labels to be shuffled, and only transforms make any.
         ApplyError: the bucket is not there.
     """
+    given = settings.pipeline.data.given
+    if shuffle_seed is not None and not any(channel.use == "train" for channel in given.values()):
+        raise SettingsError(
+            "no labels to shuffle: what is trained on is made by a transform",
+            where="--shuffle-labels",
+            hint=f"give --from FOLDER with data that is broken already, a folder each of {', '.join(given)}",
+        )
     source = folder or sample.folder(settings, say)
     files = _files(settings, source)
     made = []

@@ -6,8 +6,10 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from pipeline import settings as store
 from pipeline.errors import SettingsError
-from pipeline.execution.data import parse_day, run_date, shuffle_labels
+from pipeline.execution.data import parse_day, put, run_date, shuffle_labels
+from tests.conftest import REPOSITORY
 
 ROWS = [f"{n % 3},{n}.5,{n}.25" for n in range(30)]
 
@@ -41,3 +43,11 @@ def test_a_run_reads_the_day_before_it() -> None:
     assert parse_day(None) == datetime.now(UTC).date() - timedelta(days=1)
     with pytest.raises(SettingsError, match="not a date"):
         parse_day("2026-02-30")
+
+
+def test_labels_that_only_a_transform_makes_cannot_be_shuffled_and_it_is_said() -> None:
+    """Before, nothing was shuffled and nobody was told: a gate that let it through looked broken."""
+    settings = store.load(REPOSITORY, "recommender", None)
+    with pytest.raises(SettingsError, match="what is trained on is made by a transform") as error:
+        put(settings, None, day=date(2026, 2, 28), shuffle_seed=7)  # type: ignore[arg-type]
+    assert "ratings, movies" in str(error.value.hint)
