@@ -1,4 +1,4 @@
-"""`make drift-figures`: how often a comparison cries wolf and what it sees, for docs/explanation/monitoring.md.
+"""`make drift-figures`: false alarms and power of the comparison, for docs/explanation/monitoring.md.
 
 By the arithmetic that the comparison itself uses (glue_scripts/common/drift.py), over profiles as Spark makes
 them: 101 quantiles of a number, counts of a category. Requests are drawn, with fixed seeds, from what the
@@ -112,10 +112,12 @@ FIGURES = {"false-alarms": false_alarms, "power": power}
 
 
 def put(page: str, name: str, text: str) -> str:
-    """The page with the figure in its place."""
-    place = re.compile(rf"(<!-- figure: {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
-    assert place.search(page), f"{PAGE.name} has no place for {name}"
-    return place.sub(lambda found: f"{found[1]}{text}{found[2]}", page)
+    """The page with the table between `<!-- figure: name -->` and `<!-- end -->`."""
+    pattern = rf"(<!-- figure: {name} -->\n)(?:\|[^\n]*\n)*(<!-- end -->)"
+    changed, count = re.subn(pattern, lambda found: f"{found[1]}{text}\n{found[2]}", page)
+    if count != 1:
+        raise SystemExit(f"{PAGE.relative_to(ROOT)} has no place for the figure {name}")
+    return changed
 
 
 def main() -> None:
