@@ -81,9 +81,13 @@ def pipeline(
 
 def uploads(settings: Settings, rendered: Rendered, *stacks: StackAction) -> list[UploadAction]:
     """The functions' and scripts' code, and templates too large for a request; none is there yet."""
+    named = [(package.name, package) for package in rendered.lambdas]
+    named += [(f"Glue: {package.name}", package) for package in rendered.scripts]
+    # Two transforms may share a script.
+    code = {package.key: (what, package) for what, package in reversed(named)}
     found = [
-        UploadAction(settings.artifact_bucket, p.key, p.sha256, len(p.content), p.name, present=False)
-        for p in rendered.code
+        UploadAction(settings.artifact_bucket, p.key, p.sha256, len(p.content), what, present=False)
+        for what, p in reversed(code.values())
     ]
     large = [stack for stack in stacks if len(stack.template.encode()) > MAX_TEMPLATE_BODY]
     return found + [template_upload(settings.artifact_bucket, stack) for stack in large]

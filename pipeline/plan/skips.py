@@ -63,6 +63,10 @@ def finding(asl: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return None
 
 
+def _is_glue(state: Mapping[str, Any]) -> bool:
+    return ":states:::glue:" in str(state.get("Resource", ""))
+
+
 def _image(image: ImageAction) -> StepForecast:
     does: dict[str, Does] = {"reuse": "skip", "build": "run", "missing": "unknown"}
     return StepForecast("image", does.get(image.how, "unknown"), image.why or "not looked up")
@@ -85,9 +89,12 @@ def _steps(asl: Mapping[str, Any], image: ImageAction, said: Forecast) -> Iterat
         yield from (StepForecast(name, "skip", ends) for name in (*known, "model", "deploy"))
         return
     if not image.digest:
-        # The image's digest is part of every fingerprint.
+        # The image's digest is part of every fingerprint but a transform's.
         why = f"the image is new ({image.tag})"
-        yield from (StepForecast(name, "run", why) for name in (*known, "model", "deploy"))
+        for name, state in known.items():
+            own = _is_glue(state)
+            yield StepForecast(name, "depends" if own else "run", NOT_OF_THE_IMAGE if own else why)
+        yield from (StepForecast(name, "run", why) for name in ("model", "deploy"))
         return
     payload = finding(asl)
     by_state = _results(known, payload)
@@ -108,12 +115,16 @@ def _by_recipe(
     new_image = "the image changes" if image.how != "reuse" else ""
     anything = new_image or ("a step before it changes" if any(changed.values()) else "")
     before = False
-    for name in known:
+    for name, state in known.items():
         step = prints.get(results.get(name, ""))
         if step is None:
             yield StepForecast(name, "depends", "decided while the run goes")
             continue
         own = "what it is made of changes" if changed.get(step, True) else ""
+        if _is_glue(state):
+            before = before or bool(own)
+            yield StepForecast(name, "run" if own else "depends", own or SAME)
+            continue
         why = new_image or own or ("a step before it changes" if before else "")
         before = before or bool(why)
         yield StepForecast(name, "run" if why else "depends", why or SAME)
@@ -121,6 +132,7 @@ def _by_recipe(
         yield StepForecast(step, "run" if anything else "depends", anything or SAME)
 
 
+NOT_OF_THE_IMAGE = "skipped, if it was made before: the image is no part of it"
 SAME = "skipped, if the same data was used before: nothing that it is made of changes"
 
 

@@ -97,7 +97,9 @@ class Account:
         for one in self.here:
             made = [f"{pipeline}-{one}" for pipeline in pipelines]
             made += [f"{pipeline}-{one}-{suffix}" for pipeline in pipelines for suffix in SUFFIXES]
-            for other in (name for name in self.here if name != one):
+            others = [name for name in self.here if name != one]
+            made += self._glue_jobs(one) if others else []
+            for other in others:
                 for name in made:
                     if fnmatchcase(name, f"*-{other}") or fnmatchcase(name, f"*-{other}-*"):
                         raise DefinitionError(
@@ -106,6 +108,18 @@ class Account:
                             where="pipeline.toml",
                             hint="rename the environment or the pipeline, or give one an account of its own",
                         )
+
+    def _glue_jobs(self, environment: str) -> list[str]:
+        """Names of the Glue jobs of all pipelines in an environment."""
+        found = []
+        for pipeline in store.names(self.root):
+            try:
+                settings = store.load(self.root, pipeline, environment)
+            except PipelineError:
+                # Settings with errors are told where the pipeline is rendered.
+                continue
+            found += [Names.of(settings).transform(name) for name in settings.pipeline.transforms]
+        return found
 
 
 @dataclass(frozen=True)

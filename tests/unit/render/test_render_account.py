@@ -255,6 +255,21 @@ def test_names_that_fit_two_environments_of_an_account_are_refused(rendered: Ren
         rendered(name=name)
 
 
+def test_a_glue_job_counts_among_the_names(rendered: Render, tmp_path: Path) -> None:
+    rendered()
+    file = tmp_path / "pipeline" / "definitions" / "demo" / "settings.toml"
+    channels = '[data.channels.raw]\nprefix = "raw"\nuse = "transform"\n'
+    for name, refused in (("features", False), ("staging", True)):
+        table = f'[transforms.{name}]\nscript = "a/b.py"\nreads = ["raw"]\n'
+        file.write_text(SETTINGS + channels + table)
+        loaded = settings.load(tmp_path, "demo", "staging")
+        if refused:
+            with pytest.raises(DefinitionError, match="'demo-dev-staging' of dev would be taken"):
+                account(loaded)
+        else:
+            account(loaded)
+
+
 def test_without_its_file_there_is_no_account(rendered: Render, tmp_path: Path) -> None:
     rendered()
     (tmp_path / "cloudformation" / "account.yaml").unlink()
