@@ -6,7 +6,9 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from .trainings import training
 from .transforms import find_transform
+from .tuning import find_tuning
 from .whole import CLOCKS_DIFFER, Unusable, check_age, client, head
 
 
@@ -33,21 +35,6 @@ def named_jobs(operation: str, kind: str, day: str, print_: str) -> Iterator[str
             )
             if any(t == {"Key": "fingerprint", "Value": print_} for found in tags for t in found["Tags"]):
                 yield summary[f"{kind}JobName"]
-
-
-def training(name: str, job: Mapping[str, str], done: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG001
-    """What Train would have left at `$.training`. Raises Unusable."""
-    found = client("sagemaker").describe_training_job(TrainingJobName=name)
-    if found["TrainingJobStatus"] != "Completed":
-        raise Unusable(f"it is {found['TrainingJobStatus']}")
-    uri = found["ModelArtifacts"]["S3ModelArtifacts"]
-    ended = found.get("TrainingEndTime") or found["LastModifiedTime"]
-    check_age(head(uri, "artifact"), "artifact", found["CreationTime"], ended)
-    return {
-        "TrainingJobName": name,
-        "TrainingJobArn": found["TrainingJobArn"],
-        "ModelArtifacts": {"S3ModelArtifacts": uri},
-    }
 
 
 def processing(name: str, job: Mapping[str, str], done: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,8 +75,6 @@ def find_job(
     if job["kind"] == "transform":
         return find_transform(job, run)
     if job["kind"] == "tuning":
-        from .tuning import find_tuning  # which reads training jobs by this module
-
         return find_tuning(job, run)
     if job["model"] and job["model"] not in done:
         return None, f"the {job['model']} is made anew"

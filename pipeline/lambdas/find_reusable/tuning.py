@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from .jobs import training
+from .trainings import training
 from .versions import not_before
 from .whole import Unusable, client
 

@@ -11,7 +11,7 @@ from botocore import xform_name
 from botocore.validate import ParamValidator
 
 from pipeline.lambdas.find_reusable import handler as reusable
-from pipeline.lambdas.find_reusable import jobs, tuning, versions, whole
+from pipeline.lambdas.find_reusable import jobs, trainings, tuning, versions, whole
 
 NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)
 JOB = {
@@ -97,9 +97,9 @@ class SageMaker:
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> SageMaker:
     made = SageMaker()
-    for module in (whole, jobs, versions, tuning):
+    for module in (whole, jobs, trainings, versions, tuning):
         monkeypatch.setattr(module, "client", lambda _service: made)
-    monkeypatch.setattr(jobs, "head", lambda *_: {"LastModified": NOW})
+    monkeypatch.setattr(trainings, "head", lambda *_: {"LastModified": NOW})
     monkeypatch.setenv("STACK_NAME", "demo-dev")
     return made
 
