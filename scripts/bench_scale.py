@@ -86,6 +86,9 @@ def bench(options: argparse.Namespace, data: Path) -> dict[str, Any]:
                 file=sys.stderr,
             )
             measured["differing"].append(rows)
+        measured["load_after"] = round(os.getloadavg()[0], 1)
+        if options.write:  # a long run that is ended leaves what it has measured
+            write(measured)
     if "spark" in engines and options.cores_rows and cores > 1:
         source = data / str(options.cores_rows)
         measure.generate(source, options.cores_rows)
