@@ -123,7 +123,8 @@ def test_the_next_run_takes_up_what_was_made(deployed: Deployed) -> None:
 
 def test_the_metrics_of_the_training_are_found_by_name(deployed: Deployed) -> None:
     machines = deployed.client("stepfunctions")
-    (machine,) = machines.list_state_machines()["stateMachines"]
+    found = machines.list_state_machines()["stateMachines"]
+    machine = next(each for each in found if each["name"] == "recommender-dev")
     newest = machines.list_executions(stateMachineArn=machine["stateMachineArn"], maxResults=1)
     output = json.loads(
         machines.describe_execution(executionArn=newest["executions"][0]["executionArn"])["output"]
