@@ -133,7 +133,10 @@ def _measured(
     if process.returncode != 0:
         said = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
         memory = any("OutOfMemory" in line or "Out of Memory" in line for line in said)
-        return {"failed": "out of memory" if memory else "\n".join(said or ["no word"])}
+        if memory:
+            return {"failed": "out of memory"}
+        print("\n".join(said), file=sys.stderr)
+        return {"failed": f"ended with {process.returncode}"}
     used = round(sum(busy.values()), 2)
     return {"seconds": round(seconds, 2), "cpu_seconds": used, "peak_mb": round(peak / 2**20)}
 
