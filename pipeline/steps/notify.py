@@ -12,7 +12,8 @@ def tell(settings: Settings, state_id: str, kind: str, details: dict[str, Any] |
     """A step that sends one message.
 
     Args:
-        kind: started, trained, rejected, approval, deployed, failed or nothing_new.
+        kind: started, trained, rejected, data_rejected, data_notes, approval, deployed, failed or
+            nothing_new.
         details: what the message says besides; keys ending in `.$` are paths into the run's data.
     """
     payload = {
