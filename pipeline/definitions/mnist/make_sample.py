@@ -108,8 +108,9 @@ def split(rows: list[tuple[int, str]], seed: int) -> dict[str, list[str]]:
         for name, count in ROWS_PER_CLASS.items():
             parts[name] += waiting[:count]
             waiting = waiting[count:]
-    # Not by class: whoever reads the first rows of a file should see all digits.
-    return {name: sorted(lines, key=lambda line: place(line, seed)) for name, lines in parts.items()}
+    # Not by class, and not by the hash that chose them: each class begins at another one, so a file's first
+    # rows would be all of one digit.
+    return {name: sorted(lines, key=lambda line: place(line, seed + 1)) for name, lines in parts.items()}
 
 
 def place(line: str, seed: int) -> bytes:
