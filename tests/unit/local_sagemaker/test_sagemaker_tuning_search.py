@@ -123,7 +123,9 @@ def test_what_lies_outside_of_the_ranges_is_not_learned() -> None:
 
 def test_hyperband_spends_its_epochs_on_the_good() -> None:
     made = Search("Hyperband", SPACE, maximize=True, jobs=24, seed=2, resource=Resource(1, 9))
-    stopped, finished, epochs = [], [], 0
+    stopped: list[float] = []
+    finished: list[float] = []
+    epochs = 0
     for _ in range(24):
         suggestion = made.ask()
         assert suggestion is not None
