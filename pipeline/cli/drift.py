@@ -16,9 +16,10 @@ examples:
   pipeline drift iris --detailed-exitcode     0 none, 10 something drifted
   pipeline drift iris --markdown drift.md     a table for an issue
 
-Looks at three things and changes none: what `apply` would change, what CloudFormation's own drift detection
-finds changed by hand, and whether the endpoint runs what the last run deployed and tested. An environment
-that takes releases is compared with what was released to it, not with main."""
+Looks at four things and changes none: what `apply` would change, what CloudFormation's own drift detection
+finds changed by hand, whether the endpoint runs what the last run deployed and tested, and what the last
+comparison of requests with the training data found (`pipeline monitor`). An environment that takes releases
+is compared with what was released to it, not with main."""
 
 DRIFTED = 10
 

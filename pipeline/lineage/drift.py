@@ -14,6 +14,8 @@ from pipeline.aws import stacks
 from pipeline.aws.errors import code, message, told
 from pipeline.aws.pace import Pace
 from pipeline.errors import ApplyError
+from pipeline.execution import monitor
+from pipeline.names import Names
 from pipeline.plan.planner import account_stack_name, compute
 from pipeline.promote import history
 
@@ -28,7 +30,7 @@ FEW = 12
 # What runs themselves change, as they are meant to: the watermark.
 _MOVING = {("Watermark", "/Value")}
 _SAID = {"Add": "is missing", "Modify": "differs", "Replace": "differs", "Remove": "is not wanted"}
-Kind = Literal["repository", "by hand", "endpoint"]
+Kind = Literal["repository", "by hand", "endpoint", "requests"]
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,8 @@ class Drift:
     """One difference.
 
     Args:
-        kind: between the repository and the stack, the stack and what it made, or the last run and the
-            endpoint.
+        kind: between the repository and the stack, the stack and what it made, the last run and the
+            endpoint, or the requests and the training data.
         where: the stack's resource, or the endpoint.
         what: one sentence.
         fix: what makes it go away.
@@ -69,7 +71,20 @@ def find(settings: Settings, clients: Clients, released: Callable[[str], Plan] |
             stack = stacks.describe(clients, name)
             if stack is not None and stack.exists and not stack.in_progress:
                 found += _by_hand(clients, name)
-        return [*found, *_endpoint(settings, clients)]
+        return [*found, *_endpoint(settings, clients), *_requests(settings, clients)]
+
+
+def _requests(settings: Settings, clients: Clients) -> Iterator[Drift]:
+    """What the last comparison of requests found; where it started a run, that one tells."""
+    last = monitor.last(settings, clients)
+    if last is None:
+        return
+    fix = f"pipeline monitor {settings.name} -e {settings.environment_name}"
+    where = Names.of(settings).monitor
+    if last["status"] != "SUCCEEDED":
+        yield Drift("requests", where, f"requests were not compared: {last['said']}", fix)
+    elif last["drift"] and not last["run"]:
+        yield Drift("requests", where, last["said"], fix)
 
 
 def _wanted(settings: Settings, clients: Clients, released: Callable[[str], Plan] | None) -> Plan:

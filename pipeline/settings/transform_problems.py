@@ -11,7 +11,7 @@ from pipeline.settings.toml_file import Key
 Problem = tuple[Key, str, str]
 
 # The other names that a run's fingerprints and results go by, in the same places.
-TAKEN = {"all", "champion", "evaluate", "evaluation", "model", "train", "training"}
+TAKEN = {"all", "champion", "evaluate", "evaluation", "model", "monitor", "train", "training"}
 # What the state machine gives to every script, and of Glue's own parameters those that are one word:
 # https://docs.aws.amazon.com/glue/latest/dg/aws-glue-programming-etl-glue-arguments.html
 RESERVED = {
