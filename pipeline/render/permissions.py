@@ -176,7 +176,7 @@ def _sns(called: Call, parameters: dict[str, Any], _: Names) -> list[Statement]:
 def _glue(called: Call, parameters: dict[str, Any], names: Names) -> list[Statement]:
     """https://docs.aws.amazon.com/step-functions/latest/dg/connect-glue.html#glue-iam
 
-    That page grants on `*`; the service authorization reference of Glue has the job as the resource of all four.
+    That page grants on `*`; Glue's service authorization reference has the job as the resource of all four.
     """
     if called.operation != "StartJobRun":
         return []
