@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from pipeline import algorithms
 from pipeline.aws.errors import code, message, told
 from pipeline.lineage import data, origin, transforms
 from pipeline.lineage.links import Chain
@@ -183,14 +184,17 @@ def _job(chain: Chain, clients: Clients, package: Mapping[str, Any], facts: Mapp
     container = package["InferenceSpecification"]["Containers"][0]
     made = (job.get("ModelArtifacts") or {}).get("S3ModelArtifacts")
     artifact = made == container["ModelDataUrl"]
-    image = job["AlgorithmSpecification"].get("TrainingImage", "").rpartition("@")[2]
-    same = image == container["Image"].rpartition("@")[2]
+    uri = job["AlgorithmSpecification"].get("TrainingImage", "")
+    algorithm = algorithms.of_image(uri)  # of AWS: its image trains, the pipeline's own serves
+    image = " ".join(algorithm) if algorithm else uri.rpartition("@")[2]
+    same = algorithm is not None or image == container["Image"].rpartition("@")[2]
     status = job["TrainingJobStatus"]
+    by = "this image" if same and not algorithm else image
     chain.add(
         "training job",
         job["TrainingJobArn"],
         status == "Completed" and artifact and same,
-        f"{status}; it made {'this artifact' if artifact else made} in {'this image' if same else image}",
+        f"{status}; it made {'this artifact' if artifact else made} in {by}",
     )
 
 

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipeline.local import context, snapshots
+from pipeline.local import builtin, context, snapshots
 
 logger = logging.getLogger("pipeline.local.ecr")
 
@@ -44,10 +44,15 @@ def image_folder(image_uri: str) -> Path:
         image_uri: `<account>.dkr.ecr.<region>.amazonaws.com/<repository>@sha256:<digest>`, or `:<tag>`.
 
     Raises:
-        ImageNotFound: not an ECR URI, or no such repository, image or snapshot.
+        ImageNotFound: not an ECR URI, or no such repository, image or snapshot; AWS's own, and not carried.
     """
     from ministack.services import ecr
 
+    if builtin.is_aws(image_uri):
+        try:
+            return builtin.folder_of(image_uri)
+        except builtin.NotCarried as error:
+            raise ImageNotFound(str(error)) from None
     found = _URI.match(image_uri)
     if not found:
         raise ImageNotFound(f"{image_uri} is not the URI of an image in Amazon ECR, with a tag or a digest")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline import algorithms
 from pipeline import settings as store
 from pipeline.errors import DefinitionError, PipelineError
 from pipeline.functions import FUNCTIONS
@@ -171,6 +173,7 @@ class Place:
             "LOG_DAYS": env.log_retention_days,
             "DATA_BUCKETS": [arn for bucket in buckets for arn in (bucket, f"{bucket}/*")] or DROP,
             "BUCKETS": [own, *buckets],
+            "ALGORITHMS": self._algorithms() or DROP,
             # Secrets Manager adds six characters to a secret's name.
             "SECRETS": names.arn("secretsmanager", f"secret:{secret}-??????") if secret else DROP,
             "BUDGET_AMOUNT": env.budget_usd_per_month,
@@ -198,16 +201,23 @@ class Place:
             "PROMOTION_ROLES": [*roles, *roots],
         }
 
-    def _data_buckets(self) -> list[str]:
-        """ARNs of the buckets besides the account's own that pipelines read their data from."""
-        found = set()
+    def _pipelines(self) -> Iterator[Settings]:
+        """Those whose settings are valid: others get nothing, and do not keep these from being deployed."""
         for pipeline in store.names(self.account.root):
             try:
-                settings = store.load(self.account.root, pipeline, self.name)
+                yield store.load(self.account.root, pipeline, self.name)
             except PipelineError:
-                # Settings with errors get nothing, and do not keep the other pipelines from being deployed.
                 continue
-            found.add(settings.data_bucket)
+
+    def _algorithms(self) -> list[str]:
+        """ARNs of built-in algorithms' repositories; which account of AWS it is, a role's own policy says."""
+        used = {each.pipeline.algorithm.name for each in self._pipelines() if each.pipeline.algorithm}
+        repositories = sorted(algorithms.carried()[name]["repository"] for name in used)
+        return [self.account.names.arn("ecr", f"repository/{name}", account="*") for name in repositories]
+
+    def _data_buckets(self) -> list[str]:
+        """ARNs of the buckets besides the account's own that pipelines read their data from."""
+        found = {settings.data_bucket for settings in self._pipelines()}
         own = self.account.names.artifact_bucket
         return [self.account.names.bucket_arn(bucket) for bucket in sorted(found - {own})]
 

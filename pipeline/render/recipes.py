@@ -38,8 +38,11 @@ _NOT_DECISIVE = {
     "VpcConfig",
     "WorkerType",
 }
-# The image counts by its digest; what is read out of the log changes nothing in the model.
-_NOT_OF_THE_PROGRAM = {"TrainingImage", "ImageUri", "MetricDefinitions", "EnableSageMakerMetricsTimeSeries"}
+# What is read out of the log changes nothing in the model.
+_NOT_OF_THE_PROGRAM = {"MetricDefinitions", "EnableSageMakerMetricsTimeSeries"}
+# The pipeline's own image counts by its digest; one that is written out, such as an algorithm's, by its tag.
+_OWN_IMAGE = "${ImageUri}"
+_IMAGES = {"TrainingImage", "ImageUri"}
 
 # Arguments of a Glue run that say where something lies, or what it is known by.
 _NOT_OF_THE_SCRIPT = {"--FINGERPRINT", "--OUTPUT_PATH"}
@@ -119,7 +122,7 @@ def _step(
             for other, path in results.items()
             if other != name and re.search(re.escape(path) + r"(?!\w)", text)
         ),
-        "image": "${ImageUri}" in canonical(parameters),
+        "image": _OWN_IMAGE in canonical(parameters),
     }
 
 
@@ -136,7 +139,7 @@ def _decisive(parameters: dict[str, Any]) -> dict[str, Any]:
             # A program that may call out may get anything from there.
             found[plain] = value.get("EnableNetworkIsolation", False)
         elif plain in ("AlgorithmSpecification", "AppSpecification") and isinstance(value, dict):
-            found[plain] = {k: v for k, v in value.items() if k not in _NOT_OF_THE_PROGRAM}
+            found[plain] = _program(value)
         elif plain == "TrainingJobDefinition" and isinstance(value, dict):
             found[plain] = {**_decisive(value), "objective": _objective(parameters, value)}
         elif plain == "Arguments" and isinstance(value, dict):
@@ -144,6 +147,16 @@ def _decisive(parameters: dict[str, Any]) -> dict[str, Any]:
         else:
             found[key] = value
     return found
+
+
+def _program(specification: dict[str, Any]) -> dict[str, Any]:
+    found = {
+        key: value
+        for key, value in specification.items()
+        if key not in _NOT_OF_THE_PROGRAM and value != _OWN_IMAGE
+    }
+    # The same image of AWS's lies in another account of its own in each region.
+    return {k: v.rpartition("/")[2] if k in _IMAGES and isinstance(v, str) else v for k, v in found.items()}
 
 
 def _objective(parameters: dict[str, Any], definition: dict[str, Any]) -> list[Any]:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline import algorithms
 from pipeline.render import function_roles, monitor, permissions
 from pipeline.render.context import Context, Resource
 from pipeline.render.grants import channels, listing, logs, metrics
 from pipeline.render.permissions import Statement, allow, merge
+from pipeline.render.tasks import tasks
 from pipeline.settings.hosting_problems import ALARM_KINDS
 
 POLICY_VERSION = "2012-10-17"
@@ -100,7 +102,7 @@ def _training(context: Context) -> list[Statement]:
         writes.append(checkpoints)
     statements = [
         *channels(context, "train"),
-        *_job(context, "TrainingJobs"),
+        *_job(context, "TrainingJobs", _algorithms(context)),
         allow("s3:PutObject", writes),
     ]
     if resumes:
@@ -173,20 +175,35 @@ def _rollback_alarms(context: Context) -> list[Statement]:
     return [allow("cloudwatch:DescribeAlarms", context.names.arn("cloudwatch", "alarm:*"))]
 
 
-def _job(context: Context, kind: str) -> list[Statement]:
+def _job(context: Context, kind: str, repositories: list[str] | None = None) -> list[Statement]:
     return [
-        *_image(context),
+        *_image(context, repositories),
         *logs(context, f"/aws/sagemaker/{kind}"),
         metrics(f"/aws/sagemaker/{kind}"),
     ]
 
 
-def _image(context: Context) -> list[Statement]:
+def _algorithms(context: Context) -> list[str]:
+    """ARNs of the repositories, in AWS's own accounts, that built-in algorithms are pulled from."""
+    found = set()
+    for _, state in tasks(context.asl):
+        given = state.get("Parameters", {})
+        for job in (given, given.get("TrainingJobDefinition")):
+            specification = job.get("AlgorithmSpecification") if isinstance(job, dict) else None
+            uri = specification.get("TrainingImage") if isinstance(specification, dict) else None
+            if isinstance(uri, str) and algorithms.of_image(uri) and (place := algorithms.repository(uri)):
+                account, region, name = place
+                found.add(context.names.arn("ecr", f"repository/{name}", region=region, account=account))
+    return sorted(found)
+
+
+def _image(context: Context, repositories: list[str] | None = None) -> list[Statement]:
     container = context.settings.pipeline.container
-    repository = context.names.arn("ecr", f"repository/{context.names.project}/{container}")
+    own = context.names.arn("ecr", f"repository/{context.names.project}/{container}")
     return [
         allow(
-            ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"], repository
+            ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+            repositories or own,
         ),
         allow("ecr:GetAuthorizationToken", "*"),
     ]

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from pipeline.settings.algorithm_problems import algorithm_problems
 from pipeline.settings.gate_problems import gate_problems
 from pipeline.settings.hosting_problems import hosting_problems
 from pipeline.settings.monitor_problems import monitor_problems
@@ -90,6 +91,7 @@ def pipeline_problems(pipeline: dict[str, Any]) -> Iterator[Problem]:
     yield from transform_problems(_table(pipeline, "data", "channels"), _table(pipeline, "transforms"))
     yield from quality_problems(_table(pipeline, "data", "channels"), _table(pipeline, "transforms"))
     yield from tuning_problems(pipeline)
+    yield from algorithm_problems(pipeline)
     yield from monitor_problems(pipeline)
     yield from _schedule_problems(_table(pipeline, "schedule"))
     for key, what, hint in _schedule_problems(_table(pipeline, "monitor", "schedule")):

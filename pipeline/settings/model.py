@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from pipeline.settings.algorithm import Algorithm
 from pipeline.settings.base import InstanceType, Model
 from pipeline.settings.gate import Champion, GateRule
 from pipeline.settings.hosting import EndpointCapacity, Rollout
@@ -261,6 +262,12 @@ class PipelineSettings(Model):
 
     description: str = ""
     container: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,40}$", description="folder under container/")]
+    algorithm: Annotated[
+        Algorithm | None,
+        Field(
+            description="built-in algorithm of SageMaker that trains; without it the container's `train` does"
+        ),
+    ] = None
     hyperparameters: dict[str, str | int | float | bool] = {}
     metrics: list[MetricDefinition] = []
     data: Data

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from pipeline import algorithms
 from pipeline.settings.toml_file import Key
 
 Problem = tuple[Key, str, str]
@@ -19,7 +20,7 @@ def tuning_problems(pipeline: dict[str, Any]) -> Iterator[Problem]:
     tuning = pipeline.get("tuning")
     if not isinstance(tuning, dict):
         return
-    yield from _objective(tuning, pipeline.get("metrics"))
+    yield from _objective(tuning, _measured(pipeline))
     yield from _jobs(tuning)
     given = pipeline.get("hyperparameters")
     hyperparameters = given if isinstance(given, dict) else {}
@@ -38,10 +39,19 @@ def tuning_problems(pipeline: dict[str, Any]) -> Iterator[Problem]:
             )
 
 
-def _objective(tuning: dict[str, Any], metrics: Any) -> Iterator[Problem]:
+def _measured(pipeline: dict[str, Any]) -> list[Any]:
+    """Names of the metrics that SageMaker finds in the log: of [[metrics]], or a built-in algorithm's own."""
+    algorithm = pipeline.get("algorithm")
+    name = algorithm.get("name") if isinstance(algorithm, dict) else None
+    if isinstance(name, str) and name in algorithms.carried():
+        return algorithms.metrics(name)
+    metrics = pipeline.get("metrics")
+    return [m.get("name") for m in metrics if isinstance(m, dict)] if isinstance(metrics, list) else []
+
+
+def _objective(tuning: dict[str, Any], defined: list[Any]) -> Iterator[Problem]:
     objective = tuning.get("objective")
     wanted = objective.get("metric") if isinstance(objective, dict) else None
-    defined = [m.get("name") for m in metrics if isinstance(m, dict)] if isinstance(metrics, list) else []
     if isinstance(wanted, str) and wanted not in defined:
         known = ", ".join(str(name) for name in defined) or "none"
         yield (

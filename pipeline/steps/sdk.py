@@ -11,6 +11,7 @@ import functools
 from typing import Any
 
 import sagemaker
+from sagemaker import image_uris
 from sagemaker.estimator import Estimator
 from sagemaker.inputs import TrainingInput
 from sagemaker.processing import ProcessingInput, ProcessingOutput, Processor
@@ -18,6 +19,8 @@ from stepfunctions import steps
 from stepfunctions.steps import integration_resources
 from stepfunctions.steps.choice_rule import ChoiceRule
 from stepfunctions.steps.states import Graph, State
+
+from pipeline.errors import DefinitionError
 
 __all__ = [
     "Catch",
@@ -44,6 +47,7 @@ __all__ = [
     "TrainingInput",
     "TrainingStep",
     "Wait",
+    "algorithm_image",
     "integration_arn",
     "offline_session",
 ]
@@ -55,6 +59,19 @@ integration_resources.get_aws_partition = functools.cache(integration_resources.
 def integration_arn(name: str) -> str:
     """`arn:<partition>:states:::<name>`, in the partition of the region that is rendered for."""
     return f"arn:{integration_resources.get_aws_partition()}:states:::{name}"
+
+
+@functools.cache
+def algorithm_image(name: str, version: str, region: str) -> str:
+    """URI of a built-in algorithm's image in AWS's own registry of the region; nothing is asked of AWS.
+
+    Raises:
+        DefinitionError: AWS has no such image there.
+    """
+    try:
+        return str(image_uris.retrieve(name, region, version=version, image_scope="training"))
+    except ValueError as error:
+        raise DefinitionError(f"no image of {name} {version} in {region}: {error}") from error
 
 
 Chain = steps.Chain

@@ -8,7 +8,7 @@ from pipeline.steps import capacity, retry
 from pipeline.steps.block import IMAGE, UNUSED, Block, Job
 from pipeline.steps.intrinsics import fmt
 from pipeline.steps.notify import tell
-from pipeline.steps.sdk import Estimator, TrainingInput, TrainingStep, offline_session
+from pipeline.steps.sdk import Estimator, TrainingInput, TrainingStep, algorithm_image, offline_session
 from pipeline.steps.view import Settings
 
 # Provisioning before and uploading after the program, which the job's own limit does not count.
@@ -46,7 +46,7 @@ class Train(Block):
     ) -> None:
         instance = settings.environment.training
         estimator = Estimator(
-            image_uri=IMAGE,
+            image_uri=image(settings),
             role="${TrainingRoleArn}",
             instance_count=instance.instance_count,
             instance_type=instance.instance_type,
@@ -66,7 +66,7 @@ class Train(Block):
             estimator,
             job_name="unused",
             data={name: TrainingInput(UNUSED) for name in _channels(settings)},
-            comment="SageMaker runs the container's `train` on the run's channels.",
+            comment=f"SageMaker runs {program(settings)} on the run's channels.",
             timeout_seconds=longest(instance) + OVERHEAD_SECONDS,
             retry=retry.for_sagemaker(),
             result_path="$.training",
@@ -87,6 +87,20 @@ class Train(Block):
             {"job.$": self.job_name, "model.$": self.artifacts, "date.$": "$.run.date"},
         )
         super().__init__(settings, [capacity.patient(step), step, told])
+
+
+def image(settings: Settings) -> str:
+    """What trains: the pipeline's own image, or a built-in algorithm's, which AWS keeps in each region."""
+    algorithm = settings.pipeline.algorithm
+    if algorithm is None:
+        return IMAGE
+    return algorithm_image(algorithm.name, algorithm.version, settings.environment.region)
+
+
+def program(settings: Settings) -> str:
+    """What trains, for people."""
+    algorithm = settings.pipeline.algorithm
+    return f"its {algorithm.name} {algorithm.version}" if algorithm else "the container's `train`"
 
 
 def longest(instance: Any) -> int:

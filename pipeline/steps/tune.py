@@ -8,11 +8,20 @@ from typing import Any
 
 from pipeline.names import Names
 from pipeline.steps import retry
-from pipeline.steps.block import IMAGE, Job, call
+from pipeline.steps.block import Job, call
 from pipeline.steps.intrinsics import fmt
 from pipeline.steps.notify import tell
 from pipeline.steps.sdk import Pass, Task, integration_arn
-from pipeline.steps.train import INTERNAL_RETRIES, OVERHEAD_SECONDS, Train, as_text, longest, request
+from pipeline.steps.train import (
+    INTERNAL_RETRIES,
+    OVERHEAD_SECONDS,
+    Train,
+    as_text,
+    image,
+    longest,
+    program,
+    request,
+)
 from pipeline.steps.view import Settings
 
 STRATEGIES = {"bayesian": "Bayesian", "random": "Random", "hyperband": "Hyperband", "grid": "Grid"}
@@ -68,18 +77,16 @@ class Tune(Train):
                     **_machines(settings.environment.training),
                     "RoleArn": "${TrainingRoleArn}",
                     "AlgorithmSpecification": {
-                        "TrainingImage": IMAGE,
+                        "TrainingImage": image(settings),
                         "TrainingInputMode": "File",
-                        "MetricDefinitions": [
-                            {"Name": m.name, "Regex": m.regex} for m in settings.pipeline.metrics
-                        ],
+                        **_measured(settings),
                     },
                     "StaticHyperParameters": _static(settings),
                 },
                 **_warm_start(settings.pipeline.tuning),
                 "Tags": self.job.tags(settings),
             },
-            comment="SageMaker tries hyperparameters in training jobs of the container's `train`.",
+            comment=f"SageMaker tries hyperparameters in training jobs of {program(settings)}.",
             timeout_seconds=_seconds(settings),
             retry=retry.for_sagemaker(),
             result_path="$.training",
@@ -173,6 +180,13 @@ def ranges(given: Any) -> dict[str, list[dict[str, Any]]]:
         ends = {"MinValue": as_text(each["min"]), "MaxValue": as_text(each["max"])}
         found.setdefault(kind, []).append({"Name": name, **ends, "ScalingType": SCALES[each["scale"]]})
     return found
+
+
+def _measured(settings: Settings) -> dict[str, Any]:
+    """MetricDefinitions; a built-in algorithm has its own, and SageMaker refuses any other beside them."""
+    if settings.pipeline.algorithm:
+        return {}
+    return {"MetricDefinitions": [{"Name": m.name, "Regex": m.regex} for m in settings.pipeline.metrics]}
 
 
 def _static(settings: Settings) -> dict[str, str]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from pipeline import algorithms
 from pipeline.check.cloudformation import references, section
 from pipeline.check.rule import Hit, Path, rule
 from pipeline.check.states import integration, tasks
@@ -42,6 +43,9 @@ def _images(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
 def _judge_image(subject: Subject, value: str, at: Path) -> Iterator[Hit]:
     token = re.fullmatch(r"\$\{([^}]+)\}", value)
     if token is None:
+        # AWS offers its algorithms by tag alone, and keeps the versions of each apart by it.
+        if algorithms.of_image(value):
+            return
         if not _DIGEST.search(value) and not value.startswith("{%") and "${" not in value:
             yield Hit("asl", at, f"{value!r} is not named by digest", "use repository@sha256:…")
         return

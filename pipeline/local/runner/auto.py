@@ -22,6 +22,8 @@ class AutoRunner:
 
     def __init__(self, state: Path, reference: Callable[[Path], Reference | None]) -> None:
         self._reference = reference
+        # Images of built-in algorithms were never built by anybody: they are folders of ours.
+        self._algorithms = state / "builtin"
         self._processes = ProcessRunner(state)
         self._containers = ContainerRunner(state, choice.engine, reference)
 
@@ -50,6 +52,8 @@ class AutoRunner:
         return self._for(program.image).start(program, log)
 
     def _for(self, image: Path) -> Runner:
+        if image.parent == self._algorithms:
+            return self._processes
         pushed = self._reference(image) is not None
         if pushed and choice.engine() is not None:
             return self._containers

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pipeline.local import ecr, roles
+from pipeline.local import builtin, ecr, roles
+from pipeline.local.api.errors import AccessDeniedException
 from pipeline.local.sagemaker.store import Scope
 
 SERVICE = "sagemaker"
@@ -57,6 +58,8 @@ def resolve_image(scope: Scope, role_arn: str, image: str) -> str:
         Unavailable: no such image, or the role may not read it.
     """
     try:
+        if builtin.is_aws(image):
+            return _algorithm(scope, role_arn, image)
         registry = client("ecr", scope, role_arn, "SageMaker")
     except roles.RoleNotAssumable:
         raise Unavailable(_role_advice(role_arn)) from None
@@ -65,8 +68,24 @@ def resolve_image(scope: Scope, role_arn: str, image: str) -> str:
 
 def image_digest(scope: Scope, image: str) -> str:
     """The digest of an image, seen with the account's own permissions. Raises Unavailable."""
+    if builtin.is_aws(image):
+        try:
+            return builtin.resolved(image).partition("@")[2]
+        except builtin.NotCarried as error:
+            raise Unavailable(str(error)) from None
     own = {"AccessKeyId": scope.account, "SecretAccessKey": scope.account}
     return _resolve(roles.client("ecr", scope.region, own), image).partition("@")[2]
+
+
+def _algorithm(scope: Scope, role_arn: str, image: str) -> str:
+    from pipeline.local.sagemaker.jobs.session import require_algorithm
+
+    try:
+        return require_algorithm(roles.credentials_for(role_arn, "SageMaker", SERVICE), scope, image)
+    except builtin.NotCarried as error:
+        raise Unavailable(str(error)) from None
+    except AccessDeniedException as error:
+        raise Unavailable(f"{_no_image(image)} {error}") from None
 
 
 def _resolve(service: Any, image: str) -> str:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.local.sagemaker import training_job_checks, training_job_run
+from pipeline.local.sagemaker import training_job_checks, training_job_metrics, training_job_run
 from pipeline.local.sagemaker import training_job_status as status
 from pipeline.local.sagemaker.errors import ResourceInUse, ValidationException
 from pipeline.local.sagemaker.jobs import session, worker
@@ -30,6 +30,7 @@ def create(request: dict[str, Any], scope: Scope) -> dict[str, Any]:
 def require(request: dict[str, Any], scope: Scope) -> None:
     """Raise for what CreateTrainingJob refuses: also what its role cannot see now."""
     training_job_checks.check(request)
+    training_job_metrics.require_none(request["AlgorithmSpecification"])
     checked(request.get("Tags") or [])
     name = request["TrainingJobName"]
     _require_free(scope, name, scope.arn(f"{KIND}/{name}"))
@@ -62,6 +63,7 @@ def begin(
         "EnableInterContainerTrafficEncryption": False,
         "EnableManagedSpotTraining": False,
         **request,
+        "AlgorithmSpecification": training_job_metrics.with_own(request["AlgorithmSpecification"]),
         "StoppingCondition": {
             "MaxRuntimeInSeconds": _DEFAULT_SECONDS,
             **(request.get("StoppingCondition") or {}),

@@ -15,6 +15,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from pipeline import algorithms
 from pipeline.local.sagemaker.errors import ValidationException
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,23 @@ def check(definitions: list[dict[str, str]]) -> None:
                 f"Invalid regex {text!r} of metric {name!r}: it must have a capturing group that finds "
                 "the value"
             )
+
+
+def require_none(specification: dict[str, Any]) -> None:
+    """Raise where a built-in algorithm is given metrics, as SageMaker does: it has its own."""
+    if specification.get("MetricDefinitions") and algorithms.of_image(specification["TrainingImage"]):
+        raise ValidationException(
+            "You can't override the metric definitions for Amazon SageMaker algorithms. Please retry the "
+            "request without specifying metric definitions."
+        )
+
+
+def with_own(specification: dict[str, Any]) -> dict[str, Any]:
+    """The specification with the metrics that a built-in algorithm brings; any other as it is."""
+    known = algorithms.of_image(specification["TrainingImage"])
+    if known is None:
+        return specification
+    return {**specification, "MetricDefinitions": algorithms.metric_definitions(known[0])}
 
 
 class Metrics:

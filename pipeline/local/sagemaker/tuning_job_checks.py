@@ -13,6 +13,7 @@ from pipeline.local.sagemaker import tuning_job_told as told
 from pipeline.local.sagemaker.errors import NotSupported, ValidationException
 from pipeline.local.sagemaker.store import Scope, store
 from pipeline.local.sagemaker.training_job_contract import OBJECTIVE
+from pipeline.local.sagemaker.training_job_metrics import with_own
 from pipeline.local.sagemaker.transitions import final
 from pipeline.local.sagemaker.tuning_search import Resource
 from pipeline.local.sagemaker.tuning_space import Parameter, combinations, parameters
@@ -138,7 +139,7 @@ def _objective(config: dict[str, Any], definition: dict[str, Any]) -> None:
     objective = config.get("HyperParameterTuningJobObjective")
     if not objective:
         raise ValidationException("HyperParameterTuningJobObjective is required for this tuning job.")
-    metrics = definition["AlgorithmSpecification"].get("MetricDefinitions") or []
+    metrics = with_own(definition["AlgorithmSpecification"]).get("MetricDefinitions") or []
     if objective["MetricName"] not in [each["Name"] for each in metrics]:
         raise ValidationException(
             "A metric is required for this hyperparameter tuning job objective. Provide a metric in the "

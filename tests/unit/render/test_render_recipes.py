@@ -118,8 +118,8 @@ def _set(path: str, value: Any) -> Callable[[Machine], None]:
         (_set("Train/Parameters/Tags/0/Value", "trees"), set()),
         (_set("Config/Parameters/EndpointConfigName.$", "$.other"), set()),
         (_set("Config/Parameters/Tags", [{"Key": "a", "Value": "b"}]), set()),
-        # The image counts where the function knows its digest.
-        (_set("Train/Parameters/AlgorithmSpecification/TrainingImage", "other"), set()),
+        # One's own image counts where the function knows its digest; AWS's counts here, wherever it lies.
+        (_set("Train/Parameters/AlgorithmSpecification/TrainingImage", "1.dkr.aws/xgboost:3.0-5"), {"train"}),
     ],
 )
 def test_what_decides_and_what_does_not(

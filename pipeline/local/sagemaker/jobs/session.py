@@ -9,7 +9,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from pipeline.local import context, ecr, roles
+from pipeline.local import builtin, context, ecr, roles
+from pipeline.local.api.access import Caller
+from pipeline.local.api.errors import AccessDeniedException
 from pipeline.local.api.store import Scope
 from pipeline.local.runner import EnvironmentBroken
 from pipeline.local.runner import current as current_runner
@@ -22,6 +24,7 @@ _IMAGE = re.compile(
     r"^(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/"
     r"(?P<repository>[^:@]+)(?:@(?P<digest>.+)|:(?P<tag>.+))?$"
 )
+_PULL_ACTIONS = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 _PULL = "ecr:BatchCheckLayerAvailability, ecr:BatchGetImage, ecr:GetDownloadUrlForLayer"
 
 
@@ -69,6 +72,17 @@ def assumed(scope: Scope, role_arn: str) -> JobSession:
 def require_image(session: JobSession, image: str) -> None:
     """Raise unless the role can pull the image."""
     found = _IMAGE.match(image)
+    if builtin.is_aws(image):
+        try:
+            require_algorithm(session.credentials, session.scope, image)
+        except builtin.NotCarried as error:
+            raise ValidationException(str(error)) from None
+        except AccessDeniedException as error:
+            raise ValidationException(
+                f"Access denied for registry path: {image}. Please check if role {session.role_arn} has "
+                f"proper pull permissions for SageMaker: {_PULL} ({error})"
+            ) from None
+        return
     if not found:
         raise ValidationException(
             f"Invalid image URI {image}. Please provide a valid Amazon Elastic Container Registry path "
@@ -91,6 +105,21 @@ def require_image(session: JobSession, image: str) -> None:
         f"if your ECR repository and image exist and role {session.role_arn} has proper pull permissions for "
         f"SageMaker: {_PULL}{said}"
     )
+
+
+def require_algorithm(credentials: dict[str, str], scope: Scope, image: str) -> str:
+    """An image of AWS's own by digest; nothing is pulled, but a role has to be allowed to.
+
+    Raises:
+        builtin.NotCarried: no image stands in for it here.
+        AccessDeniedException: the role's policy does not let it pull.
+    """
+    found = builtin.resolved(image)
+    caller = Caller(credentials["AccessKeyId"], scope, "ecr")
+    for action in _PULL_ACTIONS:
+        caller.check(action, builtin.repository_arn(image))
+    caller.check("ecr:GetAuthorizationToken", "*")
+    return found
 
 
 def _require_layers(session: JobSession, place: dict[str, str], manifest: dict[str, Any]) -> None:

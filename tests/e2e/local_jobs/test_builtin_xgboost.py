@@ -1,0 +1,260 @@
+"""SageMaker's built-in XGBoost on the local target: AWS's image URI, real training, XGBoost's own model."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import botocore.exceptions
+import pytest
+
+from pipeline.local.builtin.images import VERSION_FILE
+from tests.e2e.local_jobs.conftest import BUCKET, REGION, Jobs
+
+ACCOUNT_OF_AWS = "141502667606"  # of eu-west-1; tests/contract/sagemaker holds it against the SDK
+IMAGE = f"{ACCOUNT_OF_AWS}.dkr.ecr.{REGION}.amazonaws.com/sagemaker-xgboost:3.0-5"
+ROWS = [[round(0.37 * i % 5, 2), round(1.3 * i % 7, 2), round((i * i) % 11 / 3, 2)] for i in range(160)]
+LABELS = [round(2 * a - b + a * c / 2, 3) for a, b, c in ROWS]
+GIVEN = {
+    "num_round": "12",
+    "max_depth": "3",
+    "eta": "0.4",
+    "objective": "reg:squarederror",
+    "eval_metric": "rmse,r2",
+    "seed": "5",
+}
+# Plain XGBoost in the image's own environment, which is not that of these tests.
+PLAIN = """
+import json, sys
+import numpy, xgboost
+rows, labels, given, mode, path = json.load(sys.stdin)
+if mode == "train":
+    matrix = xgboost.DMatrix(numpy.array(rows, "float32"), numpy.array(labels, "float32"))
+    rounds = int(given.pop("num_round")); given.pop("eval_metric")
+    booster = xgboost.train({**given, "nthread": 1}, matrix, rounds)
+    booster.save_model(path)
+booster = xgboost.Booster(model_file=path)
+print(json.dumps(booster.predict(xgboost.DMatrix(numpy.array(rows, "float32"))).tolist()))
+"""
+Plain = Callable[[str, Path], list[float]]
+
+
+def as_csv(rows: list[list[float]], labels: list[float] | None = None) -> str:
+    lead = [[label] for label in labels] if labels else [[] for _ in rows]
+    return "".join(",".join(map(str, [*a, *b])) + "\n" for a, b in zip(lead, rows, strict=True))
+
+
+def train(jobs: Jobs, body: str | None = None, image: str = IMAGE, **changes: Any) -> str:
+    """Start a training of the built-in algorithm; its name. `validation` has every third row."""
+    stamp = time.time_ns()
+    channels = []
+    parts = {
+        changes.pop("channel", "train"): body or as_csv(ROWS, LABELS),
+        "validation": as_csv(ROWS[::3], LABELS[::3]),
+    }
+    for name, text in parts.items():
+        jobs.put(f"xgb/{stamp}/{name}/rows.csv", text)
+        uri = f"s3://{BUCKET}/xgb/{stamp}/{name}"
+        channels.append(jobs.channel(name, uri, ContentType=changes.get("content_type", "text/csv")))
+    changes.pop("content_type", None)
+    given = {**GIVEN, **changes.pop("hyperparameters", {})}
+    request = {"HyperParameters": given, "InputDataConfig": channels, "algorithm": {"TrainingImage": image}}
+    return jobs.train("unused", **(request | changes))
+
+
+@pytest.fixture(scope="module")
+def trained(jobs: Jobs) -> dict[str, Any]:
+    """A training job that is over: its first has to make the image's environment."""
+    return jobs.trained(train(jobs), seconds=240)
+
+
+@pytest.fixture(scope="module")
+def plain(jobs: Jobs, trained: dict[str, Any]) -> Plain:
+    """`plain("train" | "predict", path)`: XGBoost itself, by its own interpreter; its predictions of ROWS."""
+    from pipeline import caches
+    from pipeline.local.runner import environment
+
+    assert trained["TrainingJobStatus"] == "Completed", trained
+    folder = next(path.parent for path in (jobs.root / ".pipeline/local/builtin").glob(f"*/{VERSION_FILE}"))
+    python = environment.ensure(folder, caches.folder("environments")) / "bin" / "python"
+
+    def run(mode: str, path: Path) -> list[float]:
+        given = json.dumps([ROWS, LABELS, GIVEN, mode, str(path)])
+        done = subprocess.run([python, "-c", PLAIN], input=given, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return list(json.loads(done.stdout.splitlines()[-1]))
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def endpoint(jobs: Jobs) -> Iterator[Callable[[str], str]]:
+    """Deploy a model.tar.gz on the built-in image; the endpoint's name."""
+    sagemaker = jobs.client("sagemaker")
+    made: list[str] = []
+
+    def deploy(url: str) -> str:
+        name = f"xgb-{len(made)}"
+        sagemaker.create_model(
+            ModelName=name, ExecutionRoleArn=jobs.role, PrimaryContainer={"Image": IMAGE, "ModelDataUrl": url}
+        )
+        variant = {
+            "VariantName": "only",
+            "ModelName": name,
+            "InstanceType": "ml.m5.large",
+            "InitialInstanceCount": 1,
+        }
+        sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
+        sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+        made.append(name)
+        for _ in range(1200):
+            found = sagemaker.describe_endpoint(EndpointName=name)
+            if found["EndpointStatus"] != "Creating":
+                break
+            time.sleep(0.1)
+        assert found["EndpointStatus"] == "InService", found.get("FailureReason")
+        return name
+
+    yield deploy
+    for name in made:
+        sagemaker.delete_endpoint(EndpointName=name)
+
+
+def ask(jobs: Jobs, name: str, body: str, **headers: str) -> str:
+    headers.setdefault("ContentType", "text/csv")
+    answer = jobs.client("sagemaker-runtime").invoke_endpoint(
+        EndpointName=name, Body=body.encode(), **headers
+    )
+    return answer["Body"].read().decode()
+
+
+def test_the_model_of_a_job_is_xgboosts_own_and_the_endpoint_predicts_the_same(
+    jobs: Jobs, trained: dict[str, Any], plain: Plain, endpoint: Callable[[str], str], tmp_path: Path
+) -> None:
+    url = trained["ModelArtifacts"]["S3ModelArtifacts"]
+    files = jobs.unpacked(url.removeprefix(f"s3://{BUCKET}/"))
+    assert list(files) == ["xgboost-model"]
+    model = tmp_path / "xgboost-model"
+    model.write_bytes(files["xgboost-model"])
+    expected = plain("predict", model)
+    # Not only of the right form: plain XGBoost makes the same of the same rows and hyperparameters.
+    assert plain("train", tmp_path / "plain.json") == expected
+
+    name = endpoint(url)
+    answer = ask(jobs, name, as_csv(ROWS))
+    assert [float(row[0]) for row in csv.reader(io.StringIO(answer))] == expected
+    sparse = "\n".join(" ".join(f"{i}:{v}" for i, v in enumerate(row)) for row in ROWS)
+    found = json.loads(ask(jobs, name, sparse, ContentType="text/libsvm", Accept="application/json"))
+    assert [each["score"] for each in found["predictions"]] == expected
+    for body, content_type, code, says in (
+        ("1,2\n", "text/csv", 400, "2 features; the model was trained with 3"),
+        ("a,b,c\n", "text/csv", 415, "header"),
+        ("{}", "application/json", 415, "it reads text/csv"),
+    ):
+        with pytest.raises(botocore.exceptions.ClientError) as refused:
+            ask(jobs, name, body, ContentType=content_type)
+        assert refused.value.response["OriginalStatusCode"] == code
+        assert says in refused.value.response["OriginalMessage"]
+
+
+def test_metrics_come_by_themselves_from_lines_in_awss_form(jobs: Jobs, trained: dict[str, Any]) -> None:
+    found = {each["MetricName"]: each["Value"] for each in trained["FinalMetricDataList"]}
+    assert {"train:rmse", "validation:rmse", "validation:r2"} <= set(found)
+    assert found["validation:r2"] > 0.9
+    lines = [line for line in jobs.logged(trained["TrainingJobName"]) if line.startswith("[")]
+    assert len(lines) == int(GIVEN["num_round"])
+    assert lines[-1].startswith("[11]#011train-rmse:")
+    with pytest.raises(botocore.exceptions.ClientError, match="can't override the metric definitions"):
+        metrics = [{"Name": "mine", "Regex": "a=(.*)"}]
+        train(jobs, algorithm={"TrainingImage": IMAGE, "MetricDefinitions": metrics})
+
+
+def test_a_model_trained_by_plain_xgboost_deploys_and_predicts_the_same(
+    jobs: Jobs, plain: Plain, endpoint: Callable[[str], str], tmp_path: Path
+) -> None:
+    model = tmp_path / "mine.json"
+    expected = plain("train", model)
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        archive.add(model, "mine.json")
+    url = jobs.put("plain/model.tar.gz", buffer.getvalue())
+    answer = ask(jobs, endpoint(url), as_csv(ROWS))
+    assert [float(line) for line in answer.splitlines()] == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"hyperparameters": {"etaa": "1"}}, "hyperparameter etaa: xgboost knows no hyperparameter 'etaa'"),
+        ({"hyperparameters": {"eta": "7"}}, "hyperparameter eta: 7 is out of range"),
+        ({"body": "price,size\n1,2\n"}, "the first line is a header (price,size)"),
+        ({"body": "1,2,3,4\nmany,2,3,4\n"}, "line 2: the label is 'many', which is no number"),
+        ({"content_type": "application/x-parquet"}, "is not read by the local target's XGBoost"),
+        ({"channel": "training"}, "the channel 'train' is missing; the job has training, validation"),
+    ],
+)
+@pytest.mark.usefixtures("trained")
+def test_what_is_wrong_is_told_in_the_failure_reason(
+    jobs: Jobs, changes: dict[str, Any], reason: str
+) -> None:
+    found = jobs.trained(train(jobs, **changes), seconds=60)
+    assert found["TrainingJobStatus"] == "Failed"
+    assert reason in found["FailureReason"], found["FailureReason"]
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_job_resumes_from_its_checkpoint_and_stops_when_it_gets_no_better(jobs: Jobs) -> None:
+    place = {"S3Uri": f"s3://{BUCKET}/xgb-checkpoints", "LocalPath": "/opt/ml/checkpoints"}
+    given = {"num_round": "3"}
+    assert (
+        jobs.trained(train(jobs, hyperparameters=given, CheckpointConfig=place), 60)["TrainingJobStatus"]
+        == "Completed"
+    )
+    assert "xgb-checkpoints/xgboost-checkpoint.2" in jobs.keys("xgb-checkpoints")
+    # The metric that is named last is what counts, and r2 of what is learned by heart gets no better.
+    given = {"num_round": "400", "early_stopping_rounds": "3", "eta": "1"}
+    name = train(jobs, hyperparameters=given, CheckpointConfig=place)
+    assert jobs.trained(name, 120)["TrainingJobStatus"] == "Completed"
+    lines = jobs.logged(name)
+    assert "resumes after round 3 (xgboost-checkpoint.2)" in lines
+    rounds = [line for line in lines if line.startswith("[")]
+    assert rounds[0].startswith("[3]#011") and len(rounds) < 390
+    kept = next(int(line.split()[2]) for line in lines if line.startswith("model: "))
+    assert kept == 3 + len(rounds) - 3
+
+
+def test_images_that_are_not_carried_are_refused_with_what_is(jobs: Jobs) -> None:
+    others = {
+        f"438346466558.dkr.ecr.{REGION}.amazonaws.com/linear-learner:1": "linear-learner",
+        f"763104351884.dkr.ecr.{REGION}.amazonaws.com/pytorch-training:2.5": "pytorch",
+        f"{ACCOUNT_OF_AWS}.dkr.ecr.{REGION}.amazonaws.com/sagemaker-xgboost:0.90-2": "xgboost",
+    }
+    for image, name in others.items():
+        for call in (
+            lambda image=image: train(jobs, image=image),
+            lambda image=image: jobs.client("sagemaker").create_model(
+                ModelName="none", ExecutionRoleArn=jobs.role, PrimaryContainer={"Image": image}
+            ),
+        ):
+            with pytest.raises(botocore.exceptions.ClientError) as refused:
+                call()
+            said = refused.value.response["Error"]["Message"]
+            assert "xgboost (1.7-1, 3.0-5)" in said and name in said, said
+
+
+def test_a_role_must_be_allowed_to_pull_from_awss_registry(jobs: Jobs) -> None:
+    own = {
+        "Effect": "Allow",
+        "Action": "ecr:*",
+        "Resource": "arn:aws:ecr:eu-west-1:111122223333:repository/*",
+    }
+    role = jobs.make_role("pulls-own-only", own, {"Effect": "Allow", "Action": "s3:*", "Resource": "*"})
+    with pytest.raises(botocore.exceptions.ClientError, match="Access denied for registry path"):
+        train(jobs, RoleArn=role)
