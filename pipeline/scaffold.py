@@ -126,10 +126,14 @@ def _rename(folder: Path, source: str, container: str, name: str) -> None:
 def _own_data(settings: Path, name: str) -> None:
     """Keys below a prefix of the pipeline's own: the sample of the source may lie in the same bucket."""
     text = settings.read_text(encoding="utf-8")
+    own = f'prefix = "{name}/"\n'
     head, table, rest = text.partition("\n[data]\n")
-    assert table, "the settings have a table [data]"
+    if not table:
+        # Only its sub-tables are written; a table may be opened before them.
+        head, table, rest = text.partition("\n[data.")
+        settings.write_text(f"{head}\n[data]\n{own}{table}{rest}", encoding="utf-8")
+        return
     # The table ends where the next one begins.
     body, next_table, after = rest.partition("\n[")
     body = "".join(line for line in body.splitlines(keepends=True) if not re.match(r"prefix\s*=", line))
-    own = f'prefix = "{name}/"\n'
     settings.write_text(f"{head}{table}{own}{body}{next_table}{after}", encoding="utf-8")
