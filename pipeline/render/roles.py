@@ -224,7 +224,7 @@ def _transform(context: Context) -> list[Statement]:
     return [
         *channels(context, "transform"),
         allow("s3:GetObject", names.bucket_arn(names.artifact_bucket, "code/*")),
-        allow(["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], own),
+        allow(["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"], own),
         listing(context, names.artifact_bucket, [runs]),
         *logs(context, "/aws-glue/jobs/*"),
         metrics("Glue"),
