@@ -89,7 +89,9 @@ def container_exists(subject: Subject) -> Iterator[Hit]:
     if not isinstance(name, str) or not subject.files:
         return
     folder = f"container/{name}"
-    for program in ("Dockerfile", "train", "serve"):
+    # A built-in algorithm trains in AWS's image.
+    trains = () if subject.settings.get("algorithm") else ("train",)
+    for program in ("Dockerfile", *trains, "serve"):
         if f"{folder}/{program}" not in subject.files:
             yield Hit(
                 "settings", ("container",), f"{folder}/{program} does not exist", f"add {folder}/{program}"

@@ -43,7 +43,7 @@ if mode == "train":
 booster = xgboost.Booster(model_file=path)
 print(json.dumps(booster.predict(xgboost.DMatrix(numpy.array(rows, "float32"))).tolist()))
 """
-Plain = Callable[[str, Path], list[float]]
+Plain = Callable[..., list[float]]
 
 
 def as_csv(rows: list[list[float]], labels: list[float] | None = None) -> str:
@@ -55,10 +55,9 @@ def train(jobs: Jobs, body: str | None = None, image: str = IMAGE, **changes: An
     """Start a training of the built-in algorithm; its name. `validation` has every third row."""
     stamp = time.time_ns()
     channels = []
-    parts = {
-        changes.pop("channel", "train"): body or as_csv(ROWS, LABELS),
-        "validation": as_csv(ROWS[::3], LABELS[::3]),
-    }
+    parts = {changes.pop("channel", "train"): body or as_csv(ROWS, LABELS)}
+    if changes.pop("validation", True):
+        parts["validation"] = as_csv(ROWS[::3], LABELS[::3])
     for name, text in parts.items():
         jobs.put(f"xgb/{stamp}/{name}/rows.csv", text)
         uri = f"s3://{BUCKET}/xgb/{stamp}/{name}"
@@ -85,8 +84,8 @@ def plain(jobs: Jobs, trained: dict[str, Any]) -> Plain:
     folder = next(path.parent for path in (jobs.root / ".pipeline/local/builtin").glob(f"*/{VERSION_FILE}"))
     python = environment.ensure(folder, caches.folder("environments")) / "bin" / "python"
 
-    def run(mode: str, path: Path) -> list[float]:
-        given = json.dumps([ROWS, LABELS, GIVEN, mode, str(path)])
+    def run(mode: str, path: Path, hyperparameters: dict[str, str] = GIVEN) -> list[float]:
+        given = json.dumps([ROWS, LABELS, hyperparameters, mode, str(path)])
         done = subprocess.run([python, "-c", PLAIN], input=given, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return list(json.loads(done.stdout.splitlines()[-1]))
@@ -228,6 +227,103 @@ def test_a_job_resumes_from_its_checkpoint_and_stops_when_it_gets_no_better(jobs
     assert rounds[0].startswith("[3]#011") and len(rounds) < 390
     kept = next(int(line.split()[2]) for line in lines if line.startswith("model: "))
     assert kept == 3 + len(rounds) - 3
+
+
+@pytest.mark.usefixtures("trained")
+def test_weights_and_libsvm_train_too(jobs: Jobs, plain: Plain, tmp_path: Path) -> None:
+    weighted = as_csv([[1, *row] for row in ROWS], LABELS)
+    sparse = [" ".join(f"{i}:{v}" for i, v in enumerate(row)) for row in ROWS]
+    lines = "".join(f"{a} {b}\n" for a, b in zip(LABELS, sparse, strict=True))
+    no_validation = {"validation": False}
+    names = {
+        "csv": train(jobs, weighted, hyperparameters={"csv_weights": "1"}, **no_validation),
+        "libsvm": train(jobs, lines, content_type="text/libsvm", **no_validation),
+    }
+    expected = plain("train", tmp_path / "plain.json")
+    for kind, name in names.items():
+        found = jobs.trained(name, 60)
+        assert found["TrainingJobStatus"] == "Completed", found["FailureReason"]
+        files = jobs.unpacked(found["ModelArtifacts"]["S3ModelArtifacts"].removeprefix(f"s3://{BUCKET}/"))
+        model = tmp_path / kind
+        model.write_bytes(files["xgboost-model"])
+        # All weights are 1, and no value is missing: it is the same model.
+        assert plain("predict", model) == expected
+
+
+@pytest.mark.usefixtures("trained")
+def test_1_7_has_its_own_defaults(jobs: Jobs, plain: Plain, tmp_path: Path) -> None:
+    found = jobs.trained(train(jobs, image=IMAGE.replace("3.0-5", "1.7-1")), 60)
+    assert found["TrainingJobStatus"] == "Completed", found.get("FailureReason")
+    files = jobs.unpacked(found["ModelArtifacts"]["S3ModelArtifacts"].removeprefix(f"s3://{BUCKET}/"))
+    model = tmp_path / "old"
+    model.write_bytes(files["xgboost-model"])
+    as_old = {**GIVEN, "base_score": "0.5", "tree_method": "exact"}
+    assert plain("predict", model) == plain("train", tmp_path / "as_old.json", as_old)
+    assert plain("predict", model) != plain("train", tmp_path / "new.json")
+
+
+def test_a_batch_has_a_line_for_each_row(
+    jobs: Jobs, trained: dict[str, Any], plain: Plain, tmp_path: Path
+) -> None:
+    sagemaker, url = jobs.client("sagemaker"), trained["ModelArtifacts"]["S3ModelArtifacts"]
+    sagemaker.create_model(
+        ModelName="batch", ExecutionRoleArn=jobs.role, PrimaryContainer={"Image": IMAGE, "ModelDataUrl": url}
+    )
+    uri = jobs.put("xgb-batch/in/rows.csv", as_csv(ROWS))
+    sagemaker.create_transform_job(
+        TransformJobName="xgb",
+        ModelName="batch",
+        BatchStrategy="MultiRecord",
+        TransformInput={
+            "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": uri}},
+            "ContentType": "text/csv",
+            "SplitType": "Line",
+        },
+        TransformOutput={"S3OutputPath": f"s3://{BUCKET}/xgb-batch/out", "AssembleWith": "None"},
+        TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
+    )
+    describe = lambda: sagemaker.describe_transform_job(TransformJobName="xgb")  # noqa: E731
+    found = jobs._over(describe, "TransformJobStatus", 60)
+    assert found["TransformJobStatus"] == "Completed", found.get("FailureReason")
+    model = tmp_path / "xgboost-model"
+    model.write_bytes(jobs.unpacked(url.removeprefix(f"s3://{BUCKET}/"))["xgboost-model"])
+    answers = jobs.get("xgb-batch/out/rows.csv.out").decode().splitlines()
+    assert [float(line) for line in answers] == plain("predict", model)
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_search_looks_at_the_algorithms_own_metric(jobs: Jobs) -> None:
+    channels = []
+    for name in ("train", "validation"):
+        jobs.put(f"xgb-search/{name}/rows.csv", as_csv(ROWS, LABELS))
+        channels.append(jobs.channel(name, f"s3://{BUCKET}/xgb-search/{name}", ContentType="text/csv"))
+    fixed = {key: value for key, value in GIVEN.items() if key not in ("eta", "eval_metric")}
+    jobs.client("sagemaker").create_hyper_parameter_tuning_job(
+        HyperParameterTuningJobName="xgb",
+        HyperParameterTuningJobConfig={
+            "Strategy": "Random",
+            "HyperParameterTuningJobObjective": {"Type": "Minimize", "MetricName": "validation:rmse"},
+            "ResourceLimits": {"MaxNumberOfTrainingJobs": 2, "MaxParallelTrainingJobs": 1},
+            "ParameterRanges": {
+                "ContinuousParameterRanges": [{"Name": "eta", "MinValue": "0.1", "MaxValue": "0.9"}]
+            },
+        },
+        TrainingJobDefinition={
+            "StaticHyperParameters": fixed,
+            "AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "File"},
+            "RoleArn": jobs.role,
+            "InputDataConfig": channels,
+            "OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/out"},
+            "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+            "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+        },
+    )
+    sagemaker = jobs.client("sagemaker")
+    describe = lambda: sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName="xgb")  # noqa: E731
+    found = jobs._over(describe, "HyperParameterTuningJobStatus", 120)
+    best = found["BestTrainingJob"]["FinalHyperParameterTuningJobObjectiveMetric"]
+    assert best["MetricName"] == "validation:rmse" and 0 < best["Value"] < 10
+    assert found["TrainingJobStatusCounters"]["Completed"] == 2
 
 
 def test_images_that_are_not_carried_are_refused_with_what_is(jobs: Jobs) -> None:

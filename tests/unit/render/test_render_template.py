@@ -92,6 +92,23 @@ def test_spot_training_may_use_its_checkpoints(make_settings: Make, machine: dic
     assert "demo-dev/checkpoints/*" in json.dumps(build(spot, machine)["Resources"]["TrainingRole"])
 
 
+def test_a_built_in_algorithm_is_pulled_from_awss_registry_and_from_nowhere_else(
+    make_settings: Make, machine: dict[str, Any]
+) -> None:
+    uri = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-xgboost:3.0-5"
+    machine["States"]["Train"]["Parameters"]["AlgorithmSpecification"] = {"TrainingImage": uri}
+    resources = build(make_settings(pipeline={"algorithm": {"name": "xgboost"}}), machine)["Resources"]
+
+    def pulled(role: str) -> list[str]:
+        statements = resources[role]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+        return [
+            arn for each in statements if "ecr:BatchGetImage" in each["Action"] for arn in each["Resource"]
+        ]
+
+    assert pulled("TrainingRole") == ["arn:aws:ecr:eu-west-1:141502667606:repository/sagemaker-xgboost"]
+    assert pulled("ModelRole") == ["arn:aws:ecr:eu-west-1:123456789012:repository/ml/demo"]
+
+
 # --- packages of the Lambdas
 
 

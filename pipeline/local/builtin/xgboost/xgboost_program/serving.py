@@ -122,16 +122,17 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """/invocations: 415 for what cannot be read, 400 predicted, 406 answered so."""
+        chunked = self.headers.get("Transfer-Encoding", "").lower() == "chunked"
         length = self.headers.get("Content-Length", "")
-        if self.path != "/invocations" or not length.isdigit():
+        if self.path != "/invocations" or not (chunked or length.isdigit()):
             self.close_connection = True
             self._answer(404 if self.path != "/invocations" else 411, "", "text/plain")
             return
-        if int(length) > MAX_BYTES:
+        body = self._chunks() if chunked else self._exactly(int(length))
+        if body is None:
             self.close_connection = True
             self._answer(413, f"more than {MAX_BYTES} bytes\n", "text/plain")
             return
-        body = self.rfile.read(int(length))
         if not body:
             self._answer(204, "", "text/plain")
             return
@@ -147,6 +148,20 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(status, f"{error}\n", "text/plain")
             return
         self._answer(200, encode(predictions, accept, bool(os.environ.get("SAGEMAKER_BATCH"))), accept)
+
+    def _exactly(self, length: int) -> bytes | None:
+        return self.rfile.read(length) if length <= MAX_BYTES else None
+
+    def _chunks(self) -> bytes | None:
+        """A body of chunks, as a batch without a limit of its payload sends it."""
+        body = b""
+        while size := int(self.rfile.readline().partition(b";")[0], 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+            if len(body) > MAX_BYTES:
+                return None
+        self.rfile.readline()
+        return body
 
     def _answer(self, status: int, text: str, content_type: str) -> None:
         body = text.encode()

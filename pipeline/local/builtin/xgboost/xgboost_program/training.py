@@ -60,7 +60,7 @@ def train(stop: StopFlag) -> None:
 
 
 def save(booster: Any) -> None:
-    """`xgboost-model` in UBJSON, which every XGBoost since 1.6 loads, AWS's images from 1.7-1 on included."""
+    """`xgboost-model` in UBJSON, which XGBoost loads from 1.7 on, and so do AWS's images 1.7-1 and 3.0-5."""
     folder = base() / "model"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MODEL).write_bytes(bytes(booster.save_raw("ubj")))
