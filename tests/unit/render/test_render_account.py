@@ -239,6 +239,21 @@ def test_roles_may_read_the_data_of_the_pipelines(rendered: Render) -> None:
     assert "DATA_BUCKETS" not in json.dumps(made)
 
 
+def test_roles_may_pull_a_built_in_algorithm_only_where_a_pipeline_has_one(
+    rendered: Render, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def images(made: Resources) -> list[str]:
+        statements = made["StagingBoundary"]["Properties"]["PolicyDocument"]["Statement"]
+        shared = next(s for s in statements if s["Sid"] == "SharedResources")
+        return [arn for arn in shared["Resource"] if ":ecr:" in arn]
+
+    own = "arn:aws:ecr:eu-west-1:111111111111:repository/ml/*"
+    assert images(rendered()) == [own]
+    facts = '\n[algorithm]\nname = "xgboost"\n[hyperparameters]\nnum_round = 3\n'
+    monkeypatch.setattr(f"{__name__}.SETTINGS", SETTINGS + facts)
+    assert images(rendered()) == [own, "arn:aws:ecr:eu-west-1:*:repository/sagemaker-xgboost"]
+
+
 def test_no_word_of_the_pattern_is_left(rendered: Render, tmp_path: Path) -> None:
     made = rendered(github="codebuild = true", staging='budget_usd_per_month = 5\nbudget_email = "a@b.c"')
     here = access.Account.of(settings.load(tmp_path, "demo", "staging"))
