@@ -28,7 +28,7 @@ class Given:
 def of_pipeline(settings: Any, sample: Callable[[], Path]) -> Subject:
     """What a pipeline's settings and its sample describe: training channels and the smoke request.
 
-    A channel that a transform makes has no sample: then the training is tested only on folders that are given.
+    A channel that a transform makes has no sample: then the training is tested on given folders alone.
 
     Args:
         sample: gives the folder of the sample, which may take long.

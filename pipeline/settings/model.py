@@ -124,8 +124,8 @@ class Environment(Model):
     sandbox: Annotated[
         bool,
         Field(
-            description="for trying out: `pipeline run` applies what is not deployed, and puts the sample where "
-            "there is no data"
+            description="for trying out: `pipeline run` applies what is not deployed, and puts the sample "
+            "where there is no data"
         ),
     ] = False
     promote_from: (

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pipeline.steps.gate import Gate
     from pipeline.steps.notify import tell
     from pipeline.steps.pipeline import Pipeline
-    from pipeline.steps.quality_gate import QualityGate
     from pipeline.steps.publication import publish
+    from pipeline.steps.quality_gate import QualityGate
     from pipeline.steps.register import Register
     from pipeline.steps.reuse import Reuse
     from pipeline.steps.together import Together

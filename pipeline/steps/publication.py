@@ -10,10 +10,11 @@ from pipeline.steps.view import Settings
 
 
 def publish(settings: Settings, transform: Transform, dataset: str) -> Task:
-    """A Task that puts the address of the dataset's manifest into the parameter `/<project>/<stack>/<dataset>`.
+    """A Task that puts the address of the dataset's manifest into the parameter `/<project>/<stack>/<name>`.
 
-    It may stand in a branch of `Together`, behind the transform. A dataset is its manifest, and a run's output
-    is never written again: what the parameter names is whole, and stays as it is. The stack owns the parameter.
+    It may stand in a branch of `Together`, behind the transform. A dataset is its manifest, and a run's
+    output is never written again: what the parameter names is whole, and stays as it is. The stack owns
+    the parameter.
     """
     return call(
         f"Publish{dataset.title().replace('_', '')}",

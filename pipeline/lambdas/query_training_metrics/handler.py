@@ -5,8 +5,8 @@ Result: {"training_job_name", "metrics": {name: value}, "passed", "reason", "res
 `passed` is true.
 
 FinalMetricDataList has no order to rely on, and holds only what the job's metric definitions found in its
-log: the metric that stands first may be any. These are metrics of *training*; what a model is worth on data it
-has never seen is the gate's business.
+log: the metric that stands first may be any. These are metrics of *training*; what a model is worth on data
+it has never seen is the gate's business.
 """
 
 from __future__ import annotations

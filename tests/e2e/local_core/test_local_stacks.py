@@ -165,7 +165,10 @@ def test_a_failed_update_rolls_back_to_what_was(target: Target) -> None:
 @pytest.mark.parametrize(
     ("resource", "part"),
     [
-        ({"Type": "AWS::Athena::WorkGroup", "Properties": {}}, "Unrecognized resource types: [AWS::Athena::WorkGroup]"),
+        (
+            {"Type": "AWS::Athena::WorkGroup", "Properties": {}},
+            "Unrecognized resource types: [AWS::Athena::WorkGroup]",
+        ),
         (
             {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": {"Ref": "Gone"}}},
             "Unresolved resource dependencies [Gone]",
