@@ -121,10 +121,7 @@ def test_a_broken_rule_is_named_with_where_what_example_and_quarantine(aws: Aws)
     aws.objects[f"{OUT}/quality.json"]["frames"]["ratings"] = bad
     verdict = judge()
     assert verdict["passed"] is False
-    assert verdict["reason"] == (
-        f"features/ratings: {check()['why']}"
-        f"; bad rows: {OUT}/quarantine/ratings/"
-    )
+    assert verdict["reason"] == (f"features/ratings: {check()['why']}; bad rows: {OUT}/quarantine/ratings/")
     assert verdict["failed"] == [verdict["reason"]]
 
 
