@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pipeline.cli import _output
+from pipeline.cli._progress import Progress
 
 if TYPE_CHECKING:
     from pipeline.aws import Clients
@@ -37,12 +38,17 @@ def follow(args: argparse.Namespace, settings: Settings, clients: Clients, start
     from pipeline.execution.follow import Watcher
 
     watcher, pace, screen = Watcher(clients, started.arn), Pace(longest=2.0), _Screen()
+    progress = Progress(clients)
     try:
         while True:
             step = watcher.look()
             screen.show(step)
             if step.closed:
                 break
+            if said := progress.lines(step):
+                screen.clear()
+                for text in said:
+                    _output.say(f"     {text}")
             pace.wait(news=bool(step.changed))
     except KeyboardInterrupt:
         screen.clear()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeline.cli import _follow, _output
+from pipeline.cli._progress import Progress
 
 if TYPE_CHECKING:
     from pipeline.aws import Clients
@@ -111,6 +112,7 @@ class _Runs:
         from pipeline.execution.follow import Watcher
 
         watcher, pace, told = Watcher(self.clients, started.arn), Pace(longest=2.0), set[int]()
+        progress = Progress(self.clients)
         while not self._stopped.is_set():
             step = watcher.look()
             for visit in step.changed:
@@ -119,6 +121,8 @@ class _Runs:
                     say(_follow.line(visit).strip())
             if step.closed:
                 return step
+            for text in progress.lines(step):
+                say(text)
             pace.wait(news=bool(step.changed))
         raise ExecutionError("interrupted", where=started.name)
 
