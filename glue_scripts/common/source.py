@@ -18,6 +18,8 @@ LOOK_BYTES = 65536
 # An object whose first lines all have another number of columns is another table, not one with a bad row.
 LOOK_LINES = 20
 PARQUET = b"PAR1"
+# Of an object of text that does not end with a line, so much of its end.
+TAIL_LOOK = 65536
 # The footer's length and the magic, at a Parquet object's end.
 TAIL_BYTES = 8
 
@@ -131,7 +133,29 @@ def _csv_problem(channel: str, item: Object, lines: Lines) -> str:
             f"channel {channel}: {item.uri} has {len(rows[0])} columns, expected {len(expected)} "
             f"({_names(expected)})"
         )
-    return ""
+    return _cut_off(channel, item, lines)
+
+
+def _cut_off(channel: str, item: Object, lines: Lines) -> str:
+    """Whether the object ends in the midst of a row: no end of line, and too few columns before it.
+
+    A compressed one says so itself. One that was cut between two rows looks whole; that is what
+    `minimum_rows` is for.
+    """
+    if item.uri.endswith(".gz"):
+        return ""
+    start = max(0, item.bytes - TAIL_LOOK)
+    tail = storage.read(item.uri, start, TAIL_LOOK)
+    if not tail or tail.endswith((b"\n", b"\r")) or (start and b"\n" not in tail):
+        return ""
+    last = tail.rpartition(b"\n")[2].decode("utf-8", "replace")
+    found = next(csv.reader([last], delimiter=lines.separator, quotechar=lines.quote), [])
+    if len(found) >= len(lines.columns):
+        return ""
+    return (
+        f"channel {channel}: {item.uri} is truncated: after {item.bytes:,} bytes it ends in the midst of a "
+        f"row, with {len(found)} of {len(lines.columns)} columns"
+    )
 
 
 def _beginning(item: Object) -> tuple[str, str]:

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+# Logical id of the state machine that runs the pipeline.
+MACHINE = "StateMachine"
 # Step Functions' integrations that start a job -> what SageMaker bills it as.
 JOBS = {
     "sagemaker:createTrainingJob.sync": "training",
@@ -80,9 +82,15 @@ class Usage:
 
 
 def state_machine(template: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The first state machine's definition; None without one. `template`: with parameters filled in."""
-    for resource in (template.get("Resources") or {}).values():
-        if resource["Type"] == "AWS::StepFunctions::StateMachine":
+    """The pipeline's own state machine's definition, not its monitor's; None without one.
+
+    Args:
+        template: with parameters filled in.
+    """
+    resources = template.get("Resources") or {}
+    # The pipeline's is called so (pipeline/render/machine.py).
+    for resource in (resources.get(MACHINE), *resources.values()):
+        if resource and resource["Type"] == "AWS::StepFunctions::StateMachine":
             text = resource["Properties"].get("DefinitionString")
             if isinstance(text, str):
                 found: dict[str, Any] = json.loads(text)

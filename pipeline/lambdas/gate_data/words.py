@@ -30,8 +30,13 @@ def reason(checks: Sequence[Mapping[str, Any]]) -> str:
 
 def passed(checks: Sequence[Mapping[str, Any]], baseline: str) -> str:
     """That all is well, and what that says."""
-    rows = [f"{c['frame']} {c['measured']:,} rows" for c in checks if c["rule"] == "rows"]
-    said = [f"{len(checks)} rules hold", *rows]
+    said = [f"{len(checks)} rules hold"]
+    for check in checks:
+        where = f"{check['transform']}/{check['frame']}" if check["transform"] else check["frame"]
+        if check["rule"] == "rows":
+            said.append(f"{where} {check['measured']:,} rows")
+        elif check["rule"] == "bad_rows" and check["measured"]:
+            said.append(f"{where} {check['measured']:,} bad rows, within the limit, in {check['quarantine']}")
     if baseline:
         said.append(f"compared with {baseline}" if baseline.startswith("the ") else baseline)
     return cut("; ".join(said), LONGEST_REASON)

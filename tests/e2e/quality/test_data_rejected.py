@@ -129,7 +129,7 @@ def test_the_same_bad_data_is_rejected_again_without_a_job(petals: Petals) -> No
 def test_good_data_is_trained_on_and_the_registry_says_which(petals: Petals) -> None:
     petals.put(DAYS[3], flowers())
     said = petals.run(DAYS[3])
-    assert re.search(r"data passed: \d+ rules hold; flowers 150 rows; .*no model is approved yet", said)
+    assert re.search(r"data passed: \d+ rules hold; split/flowers 150 rows; .*no model is approved yet", said)
     assert "last run: data passed" in petals.cli("status", "petals").stdout
     sagemaker = petals.client("sagemaker")
     newest = sagemaker.list_model_packages(ModelPackageGroupName=STACK)["ModelPackageSummaryList"][0]

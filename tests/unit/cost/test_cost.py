@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -220,3 +221,14 @@ def test_every_price_says_who_says_so_and_since_when(tmp_path: Path) -> None:
     assert price is not None
     assert (price.usd, price.source) == (0.5, "our contract")
     assert of("eu-west-1", own).find("hosting", "ml.m5.large") is None
+
+
+def test_a_run_is_the_pipelines_own_not_its_monitors() -> None:
+    other = {"StartAt": "Compare", "States": {"Compare": {"Type": "Pass", "End": True}}}
+    monitor = {
+        "Type": "AWS::StepFunctions::StateMachine",
+        "Properties": {"DefinitionString": json.dumps(other)},
+    }
+    both = {"Resources": {"MonitorMachine": monitor, **TEMPLATE["Resources"]}}
+    found = cost.state_machine(both)
+    assert found and "Train" in found["States"]

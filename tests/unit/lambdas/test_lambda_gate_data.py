@@ -241,3 +241,19 @@ def test_what_is_asked_of_the_registry_is_what_botocore_knows(monkeypatch: pytes
         monkeypatch.setattr(gate, "client", lambda _service: client)
         monkeypatch.setenv("ARTIFACT_BUCKET", BUCKET)
         assert gate.accepted(GROUP) == (BASE, "version 3")
+
+
+def test_what_is_tolerated_is_told_too() -> None:
+    from pipeline.lambdas.gate_data import words
+
+    about = {"transform": "features", "frame": "ratings", "quarantine": f"{OUT}/quarantine/ratings/"}
+    checks = [
+        {**about, "rule": "rows", "measured": 1749},
+        {**about, "rule": "bad_rows", "measured": 1},
+    ]
+    said = words.passed(checks, "no model is approved yet")
+    assert said == (
+        "2 rules hold; features/ratings 1,749 rows; features/ratings 1 bad rows, within the limit, in "
+        f"{OUT}/quarantine/ratings/; no model is approved yet"
+    )
+    assert "bad rows" not in words.passed([{**about, "rule": "bad_rows", "measured": 0}], "")

@@ -41,6 +41,7 @@ public final class Progress extends SparkListener implements Runnable {
         if (name.indexOf(" at Native") > 0) { // of Python's call, whose line Java does not know
             name = name.substring(0, name.indexOf(" at Native"));
         }
+        name = name.replaceAll(" at \\S*/", " at "); // the file is known by its name
         this.running.put(
             Integer.valueOf(stage.stageId()), new Object[] {name, new int[] {stage.numTasks(), 0}});
     }
