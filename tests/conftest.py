@@ -47,8 +47,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return ByModule(config, log)
 
 
-def copy_repository(to: Path) -> Path:
-    """Copy what a clone would hold of the product (not tests, caches or state) into `to`."""
+def copy_repository(to: Path, *, only: str = "") -> Path:
+    """Copy what a clone would hold of the product (not tests, caches or state) into `to`.
+
+    Args:
+        only: the one pipeline whose definition is copied: what holds for one need not train them all.
+    """
     ignore = shutil.ignore_patterns("__pycache__", "*.pyc", ".pipeline")
     to.mkdir(parents=True, exist_ok=True)
     for name in COPIED:
@@ -57,6 +61,10 @@ def copy_repository(to: Path) -> Path:
             shutil.copytree(source, to / name, ignore=ignore)
         elif source.exists():
             shutil.copy2(source, to / name)
+    if only:
+        for folder in (to / "pipeline" / "definitions").iterdir():
+            if folder.is_dir() and folder.name != only:
+                shutil.rmtree(folder)
     return to
 
 

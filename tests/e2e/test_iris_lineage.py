@@ -128,6 +128,8 @@ def test_orphans_are_found_and_removed(iris: Iris) -> None:
         "what was made within the hour may still be waited for"
     )
     iris.cli("orphans", "--delete", "--yes")
+    # As on AWS an endpoint is Deleting for a while.
+    sagemaker.get_waiter("endpoint_deleted").wait(EndpointName="gone-dev", WaiterConfig={"Delay": 1})
     assert "gone-dev" not in [e["EndpointName"] for e in sagemaker.list_endpoints()["Endpoints"]]
     assert sagemaker.describe_endpoint(EndpointName="iris-dev")["EndpointStatus"] == "InService"
 

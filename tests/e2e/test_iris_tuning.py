@@ -160,7 +160,13 @@ def test_ctrl_c_stops_the_transform_job(iris: Iris, tmp_path: Path) -> None:
     large.write_text("5.1,3.5,1.4,0.2\n" * 60_000)
     command = [sys.executable, "-m", "pipeline", "batch", "iris", "--from", str(large), "--single"]
     batch = subprocess.Popen(
-        command, cwd=iris.root, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        cwd=iris.root,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # A shell that runs the tests in the background has SIGINT ignored, and that is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         assert batch.stderr is not None

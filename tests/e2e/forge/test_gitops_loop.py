@@ -32,7 +32,7 @@ ALSO = (".github", "scripts", "docs", "Makefile", "README.md", "buildspec.yml", 
 
 @pytest.fixture(scope="module")
 def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
-    root = copy_repository(tmp_path_factory.mktemp("loop") / "repository")
+    root = copy_repository(tmp_path_factory.mktemp("loop") / "repository", only="iris")
     for name in ALSO:
         source = REPOSITORY / name
         shutil.copytree(source, root / name) if source.is_dir() else shutil.copy2(source, root / name)

@@ -180,6 +180,8 @@ def test_a_killed_server_s_run_has_failed(glue: Runs) -> None:
     os.kill(glue.up.pid, signal.SIGKILL)
     psutil.wait_procs(mine, timeout=10)
     glue.again()
+    # It answers before it has looked at all that the old one left.
+    glue.until(lambda: glue.state(run)["JobRunState"] != "RUNNING")
     ended = glue.state(run)
     assert ended["JobRunState"] == "FAILED"
     assert "the local target was stopped while the job ran" in ended["ErrorMessage"]
@@ -197,7 +199,7 @@ def test_stopping_the_target_leaves_no_process(glue: Runs) -> None:
     down(glue.root)
     assert not glue.processes(run) and not [pid for pid in below if psutil.pid_exists(pid)]
     glue.again()
-    assert glue.state(run)["JobRunState"] == "FAILED"
+    glue.until(lambda: glue.state(run)["JobRunState"] == "FAILED")
 
 
 def _logged(glue: Runs, run: str, line: str) -> bool:

@@ -295,7 +295,7 @@ def repository(to: Path) -> Path:
     """A clone as a runner has it: the product, the workflows, and an environment that is up to date."""
     import hashlib
 
-    copy_repository(to)
+    copy_repository(to, only="iris")
     shutil.copytree(REPOSITORY / ".github", to / ".github")
     (to / "scripts").mkdir()
     shutil.copy2(REPOSITORY / "scripts/bootstrap", to / "scripts")
@@ -319,7 +319,7 @@ def worlds(folder: Path) -> Iterator[World]:
     from pipeline.local.oidc import Key
     from pipeline.local.paths import StatePaths
 
-    home = copy_repository(folder / "home")
+    home = copy_repository(folder / "home", only="iris")
     cli = Cli(home, {"PIPELINE_GITHUB_REPOSITORY": NAME})
     root = repository(folder / "clone")
     try:
