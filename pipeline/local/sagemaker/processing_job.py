@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.local.sagemaker import processing_job_checks, processing_job_run
 from pipeline.local.sagemaker.errors import ResourceInUse, ValidationException
 from pipeline.local.sagemaker.jobs import session, worker
+from pipeline.local.sagemaker.jobs.names import require_free
 from pipeline.local.sagemaker.listing import select
 from pipeline.local.sagemaker.processing_job_run import STATUS
 from pipeline.local.sagemaker.service import operation
@@ -26,7 +27,7 @@ def create(request: dict[str, Any], scope: Scope) -> dict[str, Any]:
     arn = scope.arn(f"{KIND}/{name}")
     processing_job_checks.check(request)
     checked(request.get("Tags") or [])
-    _require_free(scope, name, arn)
+    require_free(scope, KIND, name, arn)
     role = session.assumed(scope, request["RoleArn"])
     session.require_image(role, request["AppSpecification"]["ImageUri"])
     now = time.time()
@@ -39,7 +40,7 @@ def create(request: dict[str, Any], scope: Scope) -> dict[str, Any]:
         STATUS: "InProgress",
     }
     if not store.create(scope, KIND, name, record):
-        _require_free(scope, name, arn)
+        require_free(scope, KIND, name, arn)
     job = worker.LiveJob(scope, KIND, name, STATUS)
     worker.start(job, lambda job: processing_job_run.ProcessingRun(job, record).run(), fail)
     return {"ProcessingJobArn": arn}
@@ -110,12 +111,3 @@ def _find(scope: Scope, name: str) -> Record:
     if record is None:
         raise ValidationException(f"Could not find requested job with name: {name}")
     return record
-
-
-def _require_free(scope: Scope, name: str, arn: str) -> None:
-    if store.get(scope, KIND, name) is not None:
-        raise ResourceInUse(
-            "Job name must be unique within an AWS account and region, and a job with this name already "
-            "exists "
-            f"({arn})"
-        )

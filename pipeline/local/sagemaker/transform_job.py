@@ -6,8 +6,9 @@ import time
 from typing import Any
 
 from pipeline.local.sagemaker import model, transform_job_checks, transform_job_run
-from pipeline.local.sagemaker.errors import ResourceInUse, ResourceNotFound, ValidationException
+from pipeline.local.sagemaker.errors import ResourceNotFound, ValidationException
 from pipeline.local.sagemaker.jobs import worker
+from pipeline.local.sagemaker.jobs.names import require_free
 from pipeline.local.sagemaker.listing import select
 from pipeline.local.sagemaker.service import operation
 from pipeline.local.sagemaker.store import Record, Scope, store
@@ -25,7 +26,7 @@ def create(request: dict[str, Any], scope: Scope) -> dict[str, Any]:
     arn = scope.arn(f"{KIND}/{name}")
     transform_job_checks.check(request)
     checked(request.get("Tags") or [])
-    _require_free(scope, name, arn)
+    require_free(scope, KIND, name, arn)
     hosted = model.find(scope, request["ModelName"])
     now = time.time()
     record: Record = {
@@ -36,7 +37,7 @@ def create(request: dict[str, Any], scope: Scope) -> dict[str, Any]:
         STATUS: "InProgress",
     }
     if not store.create(scope, KIND, name, record):
-        _require_free(scope, name, arn)
+        require_free(scope, KIND, name, arn)
     job = worker.LiveJob(scope, KIND, name, STATUS)
     worker.start(job, lambda job: transform_job_run.TransformRun(job, record, hosted, scope).run(), fail)
     return {"TransformJobArn": arn}
@@ -93,11 +94,3 @@ def _find(scope: Scope, name: str) -> Record:
     if record is None:
         raise ResourceNotFound(f"Could not find requested job with name: {name}")
     return record
-
-
-def _require_free(scope: Scope, name: str, arn: str) -> None:
-    if store.get(scope, KIND, name) is not None:
-        raise ResourceInUse(
-            "Job name must be unique within an AWS account and region, and a job with this name already "
-            f"exists ({arn})"
-        )
