@@ -44,6 +44,8 @@ def moment(text: Any) -> datetime:
 def window(given: Any, start: str, hours: int, deployed: datetime) -> tuple[datetime, datetime]:
     """Which requests count: since SINCE, or the last hours, but none that another model answered.
 
+    A capture tells its time in whole seconds, so the first second of a deployment counts from its beginning.
+
     Raises:
         ValueError: SINCE is no time, or in the future.
     """
@@ -53,7 +55,7 @@ def window(given: Any, start: str, hours: int, deployed: datetime) -> tuple[date
         if since >= until:
             raise ValueError(f"SINCE {given} is not before now, {start}")
         return since, until
-    return max(until - timedelta(hours=hours), deployed), until
+    return max(until - timedelta(hours=hours), deployed.replace(microsecond=0)), until
 
 
 def serving_variant(config: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -48,6 +48,7 @@ def test_ping_says_503_until_the_model_is_loaded(start: Start) -> None:
     server.wait(lambda: server.ping() == 503, "the server before its model")
     assert server.invoke(b"a")[0] == 503
     server.ready()
+    server.wait(lambda: server.events("ready"), "the line that says it is ready")
     assert server.events("ready")[0]["load_seconds"] >= 0.6
 
 

@@ -192,6 +192,12 @@ def test_requests_that_another_model_answered_do_not_count() -> None:
     assert baseline.window(None, NOW.isoformat(), 24, deployed)[0] == deployed
 
 
+def test_a_request_in_the_second_of_its_deployment_counts() -> None:
+    captured = NOW - timedelta(hours=1)  # as a capture tells it: in whole seconds
+    deployed = captured + timedelta(milliseconds=900)
+    assert baseline.window(None, NOW.isoformat(), 24, deployed)[0] == captured
+
+
 @pytest.mark.parametrize("given", ["yesterday", 3, "2026-11-23T00:00:00Z"])
 def test_a_since_without_sense(given: Any) -> None:
     with pytest.raises(ValueError, match=r"SINCE|Invalid isoformat"):
