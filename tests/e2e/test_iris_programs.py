@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import random
 import re
 import shutil
 import signal
 import socket
-import subprocess
 import tarfile
 import tempfile
 import threading
 import time
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipeline.image import context_files
 from pipeline.lambdas.gate import examples
 from pipeline.lambdas.gate import report as reports
-from tests.e2e.venvs import bin_of
+from tests.e2e.programs import Endpoint, Machine, serving
+from tests.e2e.venvs import ROOT, bin_of
 
-ROOT = Path(__file__).resolve().parents[2]
 CONTAINER = ROOT / "container" / "iris"
 DEFINITION = ROOT / "pipeline" / "definitions" / "iris"
 SETTINGS = tomllib.loads((DEFINITION / "settings.toml").read_text())
@@ -41,74 +37,30 @@ def programs_venv() -> Path:
     return bin_of(CONTAINER / "requirements.lock")
 
 
-class Machine:
-    """One instance as SageMaker sets it up: /opt/ml is a folder of its own."""
+class Iris(Machine):
+    """A machine with the sample's channels."""
 
     def __init__(self, base: Path, venv: Path) -> None:
-        self.base = base
-        self.image = base.parent / "program"
-        for relative, path in context_files(CONTAINER).items():
-            (self.image / relative).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(path, self.image / relative)
-        self.environment = {
-            "PATH": f"{venv}:{os.environ['PATH']}",
-            "SAGEMAKER_BASE_DIR": str(base),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "SM_NUM_CPUS": "1",
-        }
-        self.hyperparameters = {name: str(value) for name, value in SETTINGS["hyperparameters"].items()}
+        super().__init__(base, CONTAINER, venv, SETTINGS["hyperparameters"])
         for name in ("train", "validation"):
-            shutil.copytree(DEFINITION / "sample" / name, base / "input" / "data" / name)
-        shutil.copytree(DEFINITION / "sample" / "test", base / "processing" / "test")
-
-    def start(self, program: str, **environment: str) -> subprocess.Popen[str]:
-        config = self.base / "input" / "config"
-        config.mkdir(parents=True, exist_ok=True)
-        (config / "hyperparameters.json").write_text(json.dumps(self.hyperparameters))
-        return subprocess.Popen(
-            [str(self.image / program)],
-            cwd=self.base,
-            env=self.environment | environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def run(self, program: str, code: int = 0) -> str:
-        process = self.start(program)
-        out, _ = process.communicate(timeout=60)
-        assert process.returncode == code, out
-        return out
-
-    def pack(self) -> None:
-        """What SageMaker does between training and processing: /opt/ml/model becomes model.tar.gz."""
-        folder = self.base / "processing" / "model"
-        folder.mkdir(parents=True, exist_ok=True)
-        with tarfile.open(folder / "model.tar.gz", "w:gz") as tar:
-            for path in sorted((self.base / "model").iterdir()):
-                tar.add(path, path.name)
-
-    def evaluation(self) -> dict[str, Any]:
-        return json.loads((self.base / "processing" / "evaluation" / "evaluation.json").read_text())
+            shutil.copytree(DEFINITION / "sample" / name, self.data / name)
+        shutil.copytree(DEFINITION / "sample" / "test", self.processing / "test")
 
     @property
     def trees(self) -> str:
         """The model's trees, without the settings that stand after them."""
-        return (self.base / "model" / "model.txt").read_text().partition("\nend of trees\n")[0]
-
-    def read(self, name: str) -> str:
-        return (self.base / name).read_text()
+        return self.read("model/model.txt").partition("\nend of trees\n")[0]
 
 
 @pytest.fixture
-def machine(tmp_path: Path, programs_venv: Path) -> Machine:
-    return Machine(tmp_path / "ml", programs_venv)
+def machine(tmp_path: Path, programs_venv: Path) -> Iris:
+    return Iris(tmp_path / "ml", programs_venv)
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, programs_venv: Path) -> tuple[Machine, str]:
+def trained(tmp_path_factory: pytest.TempPathFactory, programs_venv: Path) -> tuple[Iris, str]:
     """A machine that has trained on the sample, and the training log."""
-    machine = Machine(tmp_path_factory.mktemp("trained") / "ml", programs_venv)
+    machine = Iris(tmp_path_factory.mktemp("trained") / "ml", programs_venv)
     log = machine.run("train")
     machine.pack()
     return machine, log
@@ -117,7 +69,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, programs_venv: Path) -> tu
 # --- train
 
 
-def test_training_writes_a_model_and_its_description(trained: tuple[Machine, str]) -> None:
+def test_training_writes_a_model_and_its_description(trained: tuple[Iris, str]) -> None:
     machine, _ = trained
     described = json.loads(machine.read("model/metadata.json"))
     assert described["classes"] == ["setosa", "versicolor", "virginica"]
@@ -129,7 +81,7 @@ def test_training_writes_a_model_and_its_description(trained: tuple[Machine, str
 
 
 def test_every_metric_of_the_settings_is_found_in_the_log_and_ends_with_the_best_round(
-    trained: tuple[Machine, str],
+    trained: tuple[Iris, str],
 ) -> None:
     machine, log = trained
     described = json.loads(machine.read("model/metadata.json"))
@@ -142,16 +94,14 @@ def test_every_metric_of_the_settings_is_found_in_the_log_and_ends_with_the_best
     assert losses[-1] == pytest.approx(min(losses), abs=2e-6)
 
 
-def test_the_same_data_and_settings_give_the_same_bytes(
-    trained: tuple[Machine, str], machine: Machine
-) -> None:
+def test_the_same_data_and_settings_give_the_same_bytes(trained: tuple[Iris, str], machine: Iris) -> None:
     machine.environment["SM_NUM_CPUS"] = "2"
     machine.run("train")
     for name in ("model/model.txt", "model/metadata.json"):
         assert machine.read(name) == trained[0].read(name)
 
 
-def test_bad_hyperparameters_fail_all_at_once_with_the_reason(machine: Machine) -> None:
+def test_bad_hyperparameters_fail_all_at_once_with_the_reason(machine: Iris) -> None:
     machine.hyperparameters |= {"max_leaf_node": "5", "num_class": "4", "learning_rate": "fast"}
     machine.run("train", code=1)
     reason = machine.read("output/failure")
@@ -160,21 +110,21 @@ def test_bad_hyperparameters_fail_all_at_once_with_the_reason(machine: Machine) 
     assert not (machine.base / "model" / "model.txt").exists()
 
 
-def test_bad_data_fails_with_file_line_and_column(machine: Machine) -> None:
+def test_bad_data_fails_with_file_line_and_column(machine: Iris) -> None:
     path = machine.base / "input" / "data" / "train" / "iris.csv"
     path.write_text(path.read_text().replace("0,5.1,", "0,wide,", 1))
     machine.run("train", code=1)
     assert machine.read("output/failure") == "train/iris.csv line 1: sepal_length_cm 'wide' is not a number"
 
 
-def test_a_class_without_rows_fails(machine: Machine) -> None:
+def test_a_class_without_rows_fails(machine: Iris) -> None:
     path = machine.base / "input" / "data" / "train" / "iris.csv"
     path.write_text("".join(line for line in path.open() if not line.startswith("2")))
     machine.run("train", code=1)
     assert machine.read("output/failure") == "channel 'train' has no row of virginica"
 
 
-def test_sigterm_saves_a_checkpoint_and_training_goes_on_from_it(machine: Machine) -> None:
+def test_sigterm_saves_a_checkpoint_and_training_goes_on_from_it(machine: Iris) -> None:
     # A long training of the same first rounds, stopped in the middle.
     machine.hyperparameters |= {"num_boost_round": "100000", "early_stopping_rounds": "0"}
     process = machine.start("train")
@@ -215,7 +165,7 @@ def test_sigterm_saves_a_checkpoint_and_training_goes_on_from_it(machine: Machin
 # --- evaluate
 
 
-def test_evaluation_reaches_the_gates_accuracy(trained: tuple[Machine, str]) -> None:
+def test_evaluation_reaches_the_gates_accuracy(trained: tuple[Iris, str]) -> None:
     machine, _ = trained
     machine.run("evaluate")
     report = machine.evaluation()
@@ -228,7 +178,7 @@ def test_evaluation_reaches_the_gates_accuracy(trained: tuple[Machine, str]) -> 
 
 
 def test_every_rows_outcome_lies_beside_the_report_and_the_gate_believes_it(
-    trained: tuple[Machine, str],
+    trained: tuple[Iris, str],
 ) -> None:
     """The program's file by the gate's own reader: its hash, its rows, and means that are the metrics."""
     machine, _ = trained
@@ -255,7 +205,7 @@ def test_every_rows_outcome_lies_beside_the_report_and_the_gate_believes_it(
     assert (other.rows, other.sha256 != about.sha256) == (60, True)
 
 
-def test_shuffled_labels_stay_far_below_the_gate(machine: Machine) -> None:
+def test_shuffled_labels_stay_far_below_the_gate(machine: Iris) -> None:
     for name in ("train", "validation"):
         path = machine.base / "input" / "data" / name / "iris.csv"
         rows = [line.split(",", 1) for line in path.read_text().splitlines()]
@@ -268,31 +218,31 @@ def test_shuffled_labels_stay_far_below_the_gate(machine: Machine) -> None:
     assert machine.evaluation()["multiclass_classification_metrics"]["accuracy"]["value"] < 0.6
 
 
-def spoil_archive(machine: Machine) -> None:
+def spoil_archive(machine: Iris) -> None:
     path = machine.base / "processing" / "model" / "model.tar.gz"
     path.write_bytes(path.read_bytes()[:500])
 
 
-def spoil_model(machine: Machine) -> None:
+def spoil_model(machine: Iris) -> None:
     path = machine.base / "model" / "model.txt"
     path.write_text(path.read_text()[:2000])
     machine.pack()
 
 
-def spoil_metadata(machine: Machine) -> None:
+def spoil_metadata(machine: Iris) -> None:
     (machine.base / "model" / "metadata.json").write_text("{}")
     machine.pack()
 
 
-def remove_model(machine: Machine) -> None:
+def remove_model(machine: Iris) -> None:
     (machine.base / "processing" / "model" / "model.tar.gz").unlink()
 
 
-def use_training_data(machine: Machine) -> None:
+def use_training_data(machine: Iris) -> None:
     shutil.copy(DEFINITION / "sample/train/iris.csv", machine.base / "processing/test/iris.csv")
 
 
-def empty_test(machine: Machine) -> None:
+def empty_test(machine: Iris) -> None:
     (machine.base / "processing" / "test" / "iris.csv").write_text("")
 
 
@@ -309,7 +259,7 @@ def empty_test(machine: Machine) -> None:
     ids=lambda value: getattr(value, "__name__", None),
 )
 def test_evaluation_of_what_is_broken_fails_and_says_why(
-    trained: tuple[Machine, str], machine: Machine, spoil: Any, reason: str
+    trained: tuple[Iris, str], machine: Iris, spoil: Any, reason: str
 ) -> None:
     shutil.copytree(trained[0].base / "model", machine.base / "model")
     machine.pack()
@@ -319,7 +269,7 @@ def test_evaluation_of_what_is_broken_fails_and_says_why(
     assert not (machine.base / "processing" / "evaluation" / "evaluation.json").exists()
 
 
-def test_an_archive_cannot_write_outside_its_folder(machine: Machine) -> None:
+def test_an_archive_cannot_write_outside_its_folder(machine: Iris) -> None:
     folder = machine.base / "processing" / "model"
     folder.mkdir(parents=True)
     with tempfile.NamedTemporaryFile() as content, tarfile.open(folder / "model.tar.gz", "w:gz") as tar:
@@ -331,60 +281,8 @@ def test_an_archive_cannot_write_outside_its_folder(machine: Machine) -> None:
 # --- serve
 
 
-class Endpoint:
-    """A running `serve`."""
-
-    def __init__(self, process: subprocess.Popen[str], port: int) -> None:
-        self.process = process
-        self.port = port
-
-    def call(
-        self, method: str, path: str, body: bytes | None = None, **headers: str
-    ) -> tuple[int, str, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        try:
-            connection.request(
-                method, path, body, {name.replace("_", "-"): value for name, value in headers.items()}
-            )
-            response = connection.getresponse()
-            return response.status, response.headers.get("Content-Type", ""), response.read()
-        finally:
-            connection.close()
-
-    def ping(self) -> int:
-        """Status of /ping; 0 when nothing listens yet."""
-        try:
-            return self.call("GET", "/ping")[0]
-        except OSError:
-            return 0
-
-
-@contextmanager
-def serving(
-    machine: Machine, until: tuple[int, ...] = (200,), **environment: str
-) -> Iterator[tuple[Endpoint, list[int]]]:
-    """Start `serve`, wait for a status of /ping or its end, end it at last. Gives what /ping said."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = machine.start("serve", HOST="127.0.0.1", SAGEMAKER_BIND_TO_PORT=str(port), **environment)
-    endpoint, seen = Endpoint(process, port), [0]
-    try:
-        deadline = time.monotonic() + 30
-        while seen[-1] not in until and process.poll() is None and time.monotonic() < deadline:
-            status = endpoint.ping()
-            if status != seen[-1]:
-                seen.append(status)
-            time.sleep(0.01)
-        yield endpoint, seen
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate(timeout=10)
-
-
 @pytest.fixture(scope="module")
-def endpoint(trained: tuple[Machine, str]) -> Iterator[tuple[Endpoint, list[int]]]:
+def endpoint(trained: tuple[Iris, str]) -> Iterator[tuple[Endpoint, list[int]]]:
     with serving(trained[0], MAX_REQUEST_BYTES="200000") as made:
         # The log is read, so that a full pipe never stops the server.
         stdout = made[0].process.stdout
@@ -469,7 +367,7 @@ def test_a_bad_request_is_told_what_is_wrong(
     assert endpoint[0].ping() == 200
 
 
-def test_sigterm_answers_what_was_asked_and_ends_well(trained: tuple[Machine, str]) -> None:
+def test_sigterm_answers_what_was_asked_and_ends_well(trained: tuple[Iris, str]) -> None:
     with serving(trained[0]) as (endpoint, _):
         connection = http.client.HTTPConnection("127.0.0.1", endpoint.port, timeout=10)
         connection.putrequest("POST", "/invocations")
@@ -493,7 +391,7 @@ def test_sigterm_answers_what_was_asked_and_ends_well(trained: tuple[Machine, st
         assert events[0] == "ready" and events[-1] == "stopped"
 
 
-def test_sigterm_while_the_model_is_being_loaded_ends_well(trained: tuple[Machine, str]) -> None:
+def test_sigterm_while_the_model_is_being_loaded_ends_well(trained: tuple[Iris, str]) -> None:
     with serving(trained[0], until=(200, 503)) as (endpoint, _):
         endpoint.process.send_signal(signal.SIGTERM)
         out, _ = endpoint.process.communicate(timeout=10)
@@ -502,7 +400,7 @@ def test_sigterm_while_the_model_is_being_loaded_ends_well(trained: tuple[Machin
 
 @pytest.mark.parametrize("content", [None, b"", b"tree\nversion=v4\n", b"\x00" * 4000])
 def test_a_broken_model_never_gets_healthy_and_ends_with_its_reason(
-    trained: tuple[Machine, str], machine: Machine, content: bytes | None
+    trained: tuple[Iris, str], machine: Iris, content: bytes | None
 ) -> None:
     shutil.copytree(trained[0].base / "model", machine.base / "model")
     if content is None:
@@ -516,7 +414,7 @@ def test_a_broken_model_never_gets_healthy_and_ends_with_its_reason(
         assert "model.txt" in next(json.loads(line) for line in out.splitlines())["reason"]
 
 
-def test_a_taken_port_ends_with_its_reason(trained: tuple[Machine, str]) -> None:
+def test_a_taken_port_ends_with_its_reason(trained: tuple[Iris, str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -17,7 +17,8 @@ import pytest
 
 from pipeline.lambdas.gate import examples
 from pipeline.lambdas.gate import report as reports
-from tests.e2e.mnist.conftest import Machine, helper
+from tests.e2e.mnist.conftest import CONTAINER, helper
+from tests.e2e.programs import Machine
 from tests.e2e.venvs import ROOT
 
 SETTINGS = tomllib.loads((ROOT / "pipeline" / "definitions" / "mnist" / "settings.toml").read_text())
@@ -35,13 +36,11 @@ def data(tmp_path_factory: pytest.TempPathFactory, sample: Path, programs: Path)
 
 
 def machine_in(folder: Path, data: Path, programs: Path) -> Machine:
-    made = Machine(folder / "ml", programs)
-    # Those of the settings, by name: `train` refuses one it does not know.
-    made.hyperparameters = {name: str(value) for name, value in SETTINGS["hyperparameters"].items()}
+    made = Machine(folder / "ml", CONTAINER, programs, SETTINGS["hyperparameters"])
     made.hyperparameters["epochs"] = "3"
     for name in ("train", "validation"):
-        shutil.copytree(data / name, made.base / "input" / "data" / name)
-    shutil.copytree(data / "test", made.base / "processing" / "test")
+        shutil.copytree(data / name, made.data / name)
+    shutil.copytree(data / "test", made.processing / "test")
     return made
 
 

@@ -16,83 +16,36 @@ from typing import Any
 import pytest
 
 from pipeline import caches
-from pipeline.image import context_files
 from pipeline.lambdas.gate import examples
 from pipeline.lambdas.gate import report as reports
 from pipeline.local.runner import environment
+from tests.e2e.programs import Machine
+from tests.e2e.venvs import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 CONTAINER = ROOT / "container" / "recommender"
 SETTINGS = tomllib.loads((ROOT / "pipeline" / "definitions" / "recommender" / "settings.toml").read_text())
 TRAINED_ON = [name for name, c in SETTINGS["data"]["channels"].items() if c.get("made_by") and "use" not in c]
 
 
-class Machine:
-    """One instance as SageMaker sets it up: /opt/ml is a folder of its own."""
+class Recommender(Machine):
+    """A machine with links to the channels: tests only read them."""
 
     def __init__(self, base: Path, python: Path, channels: Path) -> None:
-        self.base, self.channels = base / "ml", channels
-        self.image = base / "program"
-        for relative, path in context_files(CONTAINER).items():
-            (self.image / relative).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(path, self.image / relative)
-        self.environment = {
-            "PATH": f"{python.parent}:{os.environ['PATH']}",
-            "SAGEMAKER_BASE_DIR": str(self.base),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTHONUNBUFFERED": "1",
-            "SM_NUM_CPUS": "2",
-            "TF_CPP_MIN_LOG_LEVEL": "2",
-        }
-        self.hyperparameters = {name: str(value) for name, value in SETTINGS["hyperparameters"].items()}
-        (self.base / "input" / "data").mkdir(parents=True)
+        super().__init__(base / "ml", CONTAINER, python.parent, SETTINGS["hyperparameters"])
+        self.environment |= {"PYTHONUNBUFFERED": "1", "SM_NUM_CPUS": "2", "TF_CPP_MIN_LOG_LEVEL": "2"}
+        self.channels = channels
         for name in TRAINED_ON:
-            (self.base / "input" / "data" / name).symlink_to(channels / name)
+            (self.data / name).symlink_to(channels / name)
 
-    def start(self, **hyperparameters: Any) -> subprocess.Popen[str]:
-        config = self.base / "input" / "config"
-        config.mkdir(parents=True, exist_ok=True)
-        given = self.hyperparameters | {name: str(value) for name, value in hyperparameters.items()}
-        (config / "hyperparameters.json").write_text(json.dumps(given))
-        return subprocess.Popen(
-            [str(self.image / "train")],
-            env=self.environment,
-            cwd=self.image,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+    def train(self, code: int = 0, **hyperparameters: Any) -> str:
+        self.hyperparameters |= {name: str(value) for name, value in hyperparameters.items()}
+        return self.run("train", code)
 
-    def train(self, **hyperparameters: Any) -> tuple[int, str]:
-        process = self.start(**hyperparameters)
-        said, _ = process.communicate(timeout=250)
-        return process.returncode, said
-
-    def evaluate(self) -> tuple[int, str]:
-        processing = self.base / "processing"
-        processing.mkdir(exist_ok=True)
+    def evaluate(self) -> str:
         for name, to in (("model", self.base / "model"), ("test", self.channels / "test")):
-            if not (processing / name).exists():
-                (processing / name).symlink_to(to)
-        done = subprocess.run(
-            [str(self.image / "evaluate")],
-            env=self.environment,
-            cwd=self.image,
-            capture_output=True,
-            text=True,
-        )
-        return done.returncode, done.stdout + done.stderr
-
-    @property
-    def failure(self) -> str:
-        path = self.base / "output" / "failure"
-        return path.read_text() if path.exists() else ""
-
-    def report(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(
-            (self.base / "processing" / "evaluation" / "evaluation.json").read_text()
-        )
-        return found
+            if not (self.processing / name).exists():
+                (self.processing / name).symlink_to(to)
+        return self.run("evaluate")
 
 
 @pytest.fixture(scope="session")
@@ -123,16 +76,17 @@ def channels(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def trained(python: Path, channels: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Machine, str]:
+def trained(
+    python: Path, channels: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Recommender, str]:
     """Three epochs in one go; tests only read it."""
-    machine = Machine(tmp_path_factory.mktemp("trained"), python, channels)
-    code, said = machine.train(epochs=3, early_stopping_epochs=0)
-    assert code == 0, said
+    machine = Recommender(tmp_path_factory.mktemp("trained"), python, channels)
+    said = machine.train(epochs=3, early_stopping_epochs=0)
     return machine, said
 
 
 def test_the_settings_metrics_find_what_training_prints_the_best_epoch_last(
-    trained: tuple[Machine, str],
+    trained: tuple[Recommender, str],
 ) -> None:
     machine, said = trained
     kept = json.loads((machine.base / "model" / "metadata.json").read_text())
@@ -153,12 +107,13 @@ def test_the_settings_metrics_find_what_training_prints_the_best_epoch_last(
 
 
 def test_a_resumed_training_is_the_training_bit_by_bit(
-    trained: tuple[Machine, str], python: Path, channels: Path, tmp_path: Path
+    trained: tuple[Recommender, str], python: Path, channels: Path, tmp_path: Path
 ) -> None:
     whole, _ = trained
-    machine = Machine(tmp_path, python, channels)
+    machine = Recommender(tmp_path, python, channels)
     # SIGTERM after the first epoch's line, as when a spot instance is taken away.
-    process = machine.start(epochs=3, early_stopping_epochs=0)
+    machine.hyperparameters |= {"epochs": "3", "early_stopping_epochs": "0"}
+    process = machine.start("train")
     assert process.stdout
     for line in process.stdout:
         if line.startswith("epoch=1;"):
@@ -167,20 +122,18 @@ def test_a_resumed_training_is_the_training_bit_by_bit(
     rest = process.stdout.read()
     assert process.wait(60) == 143, rest
     assert not (machine.base / "model" / "metadata.json").exists()
-    code, said = machine.train(epochs=3, early_stopping_epochs=0)
-    assert code == 0, said
+    said = machine.train(epochs=3, early_stopping_epochs=0)
     assert re.search(r"resume: after epoch [12]\b", said), said
     for name in ("network.npz", "encoder.npz", "users.npz", "embeddings.npz"):
         assert (machine.base / "model" / name).read_bytes() == (whole.base / "model" / name).read_bytes()
 
 
 def test_evaluation_measures_on_what_was_held_out_and_leaves_each_row(
-    trained: tuple[Machine, str],
+    trained: tuple[Recommender, str],
 ) -> None:
     machine, _ = trained
-    code, said = machine.evaluate()
-    assert code == 0, said
-    report = machine.report()
+    machine.evaluate()
+    report = machine.evaluation()
     for rule in SETTINGS["gate"]:
         assert reports.metric(report, rule["metric"]).value is not None, rule["metric"]
     ranking = {name: item["value"] for name, item in report["ranking_metrics"].items()}
@@ -198,11 +151,13 @@ def test_evaluation_measures_on_what_was_held_out_and_leaves_each_row(
         value = report["binary_classification_metrics"][name]["value"]
         assert examples.contradiction(name, value, column) == ""
     first = report["held_out"]["sha256"]
-    assert machine.evaluate()[0] == 0
-    assert machine.report()["held_out"]["sha256"] == first
+    machine.evaluate()
+    assert machine.evaluation()["held_out"]["sha256"] == first
 
 
-def test_test_data_that_training_has_seen_is_refused(trained: tuple[Machine, str], tmp_path: Path) -> None:
+def test_test_data_that_training_has_seen_is_refused(
+    trained: tuple[Recommender, str], tmp_path: Path
+) -> None:
     machine, _ = trained
     other = tmp_path / "ml" / "processing"
     other.mkdir(parents=True)
@@ -229,24 +184,24 @@ def test_wrong_hyperparameters_fail_with_the_reason(
     case: str, python: Path, channels: Path, tmp_path: Path
 ) -> None:
     given, said = BROKEN[case]
-    machine = Machine(tmp_path, python, channels)
-    assert machine.train(**given)[0] == 1
+    machine = Recommender(tmp_path, python, channels)
+    machine.train(code=1, **given)
     assert said in machine.failure
 
 
 def test_missing_and_damaged_channels_fail_with_the_file(
     python: Path, channels: Path, tmp_path: Path
 ) -> None:
-    machine = Machine(tmp_path, python, channels)
-    data = machine.base / "input" / "data"
+    machine = Recommender(tmp_path, python, channels)
+    data = machine.data
     (data / "embeddings").unlink()
-    assert machine.train()[0] == 1
+    machine.train(code=1)
     assert "channel 'embeddings' holds no data file" in machine.failure
     (data / "train").unlink()
     shutil.copytree(channels / "train", data / "train")
     part = data / "train" / "part-00001.parquet"
     part.write_bytes(part.read_bytes()[:-20])
-    assert machine.train()[0] == 1
+    machine.train(code=1)
     assert "train/part-00001.parquet is no whole Parquet file" in machine.failure
     in_venv(
         python,
@@ -258,7 +213,7 @@ def test_missing_and_damaged_channels_fail_with_the_file(
         str(part),
         str(channels / "train" / "part-00001.parquet"),
     )
-    assert machine.train()[0] == 1
+    machine.train(code=1)
     assert "train/part-00001.parquet has no column movieAvgRating; it has " in machine.failure
 
 
