@@ -65,7 +65,7 @@ class Machine:
         )
 
     def run(self, program: str, code: int = 0, timeout: float = 280) -> str:
-        """What a program printed that ended with this code; a failed test, and no process left, if it did not."""
+        """What a program printed that ended with this code; else the test fails, and no process is left."""
         process = self.start(program)
         try:
             out, _ = process.communicate(timeout=timeout)
