@@ -36,7 +36,8 @@ class Names:
         """From `pipeline.settings.Settings`, or the attribute view of its JSON that definitions get."""
         return cls(
             project=settings.project.name,
-            pipeline=settings.name,
+            # No underscore in the names of stacks and of what SageMaker makes.
+            pipeline=settings.name.replace("_", "-"),
             environment=settings.environment_name,
             account=settings.environment.account,
             region=settings.environment.region,

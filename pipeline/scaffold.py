@@ -19,7 +19,7 @@ from pipeline.errors import SettingsError
 
 DEFINITIONS = Path("pipeline") / "definitions"
 # As settings ask for it (pipeline/settings/model.py: Name).
-_NAME = re.compile(r"[a-z][a-z0-9-]{1,30}")
+_NAME = re.compile(r"[a-z][a-z0-9_-]{1,30}")
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", ".pipeline", "wheelhouse")
 
 
@@ -44,7 +44,8 @@ def make(root: Path, name: str, source: str) -> Made:
     """
     if not _NAME.fullmatch(name):
         raise SettingsError(
-            f"{name!r} is no name of a pipeline", hint="lower case letters, digits and hyphens, such as churn"
+            f"{name!r} is no name of a pipeline",
+            hint="lower case letters, digits, hyphens and underscores, such as churn",
         )
     settings = root / DEFINITIONS / source / "settings.toml"
     if not settings.is_file():
@@ -54,7 +55,9 @@ def make(root: Path, name: str, source: str) -> Made:
         )
     copies = dict(_copies(settings, name, source))
     for target in copies.values():
-        if (root / target).exists():
+        # Of two names that differ in this alone AWS makes one.
+        twins = {target.parent / target.name.replace(*pair) for pair in (("-", "_"), ("_", "-"))}
+        if any((root / each).exists() for each in {target, *twins}):
             raise SettingsError("is there already", where=str(target), hint="choose another name")
     old = tomllib.loads(settings.read_text(encoding="utf-8"))["container"]
     with ExitStack() as stack:
@@ -85,7 +88,11 @@ def _copies(settings: Path, name: str, source: str) -> Iterator[tuple[Path, Path
     yield DEFINITIONS / source, DEFINITIONS / name
     yield Path("container") / data["container"], Path("container") / _module(name)
     # Those of the repository's common library stay where they are.
-    scripts = {Path(transform["script"]).parts[0] for transform in data.get("transforms", {}).values()}
+    scripts = {
+        Path(transform["script"]).parts[0]
+        for transform in data.get("transforms", {}).values()
+        if "script" in transform
+    }
     for folder in sorted(scripts - {"common"}):
         yield Path("glue_scripts") / folder, Path("glue_scripts") / _module(name)
 

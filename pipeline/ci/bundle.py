@@ -22,7 +22,7 @@ FORMAT = 1
 PLAN, REPORT, BUNDLE = "plan.json", "report.md", "bundle.json"
 # Larger than any plan; small enough that an archive cannot fill a disk.
 LIMITS = {PLAN: 20_000_000, REPORT: 1_000_000, BUNDLE: 20_000}
-_NAME = re.compile(r"[a-z][a-z0-9-]{1,30}")
+_NAME = re.compile(r"[a-z][a-z0-9_-]{1,30}")
 _HEX = re.compile(r"[0-9a-f]{64}")
 _SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _FIELDS: dict[str, type] = {

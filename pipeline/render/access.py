@@ -95,7 +95,7 @@ class Account:
         Raises:
             DefinitionError: one does.
         """
-        pipelines = store.names(self.root)
+        pipelines = [name.replace("_", "-") for name in store.names(self.root)]
         for one in self.here:
             made = [f"{pipeline}-{one}" for pipeline in pipelines]
             made += [f"{pipeline}-{one}-{suffix}" for pipeline in pipelines for suffix in SUFFIXES]
@@ -120,7 +120,8 @@ class Account:
             except PipelineError:
                 # Settings with errors are told where the pipeline is rendered.
                 continue
-            found += [Names.of(settings).transform(name) for name in settings.pipeline.transforms]
+            jobs = [name for name, each in settings.pipeline.transforms.items() if each.script]
+            found += [Names.of(settings).transform(name) for name in jobs]
         return found
 
 

@@ -123,6 +123,10 @@ def _read(root: Path, name: str, environment: str | None) -> tuple[Settings, dic
         near, _ = unknown(name, known)
         hint = f"known: {', '.join(known)}" if known else f"create {DEFINITIONS / name / SETTINGS_FILE}"
         raise ErrorGroup([SettingsError(f"unknown pipeline {name!r}{near}", hint=hint)])
+    twins = [each for each in known if each != name and each.replace("_", "-") == name.replace("_", "-")]
+    if twins:
+        what = f"{name!r} and {twins[0]!r} are one name to AWS, which knows no underscore"
+        raise ErrorGroup([SettingsError(what, where=str(DEFINITIONS), hint="rename one of the folders")])
     files: list[TomlFile] = []
     errors: list[PipelineError] = []
     for label in (PROJECT_FILE, (DEFINITIONS / name / SETTINGS_FILE).as_posix()):

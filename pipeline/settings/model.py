@@ -19,6 +19,10 @@ from pipeline.settings.transforms import Transform, TransformCapacity, Transform
 from pipeline.settings.tuning import Tuning
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,30}$", description="lower case, digits and hyphens")]
+PipelineName = Annotated[
+    str,
+    Field(pattern=r"^[a-z][a-z0-9_-]{1,30}$", description="lower case, digits, hyphens or underscores"),
+]
 AccountId = Annotated[str, Field(pattern=r"^\d{12}$", description="12 digits, in quotes")]
 Region = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="such as eu-west-1")]
 Prefix = Annotated[
@@ -303,7 +307,7 @@ class Settings(Model):
     """All that is desired of one pipeline in one environment."""
 
     root: Path
-    name: Name
+    name: PipelineName
     environment_name: Name
     project: Project
     environment: Environment
@@ -312,7 +316,7 @@ class Settings(Model):
     @property
     def stack_name(self) -> str:
         """Name of the stack, state machine, model package group and endpoint."""
-        return f"{self.name}-{self.environment_name}"
+        return f"{self.name.replace('_', '-')}-{self.environment_name}"
 
     @property
     def artifact_bucket(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -10,8 +11,11 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from pipeline.cli import build_parser
+from pipeline.errors import ErrorGroup
+from pipeline.names import Names
 from pipeline.settings import environments, load, names
 from pipeline.settings.schema import project_schema, schemas, settings_schema
+from tests.conftest import copy_repository
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -66,3 +70,20 @@ def test_the_verb_prints_values_origins_and_schemas(
     assert [each["name"] for each in json.loads(verb("--json"))] == names(ROOT)
     assert json.loads(verb("--schema", "settings"))["title"] == "settings.toml"
     assert "pipeline.toml:" in verb("iris") and '"ml.m5.large"' in verb("iris")
+
+
+def test_a_pipeline_may_have_an_underscore_where_aws_has_none(tmp_path: Path) -> None:
+    copy_repository(tmp_path, only="iris")
+    (tmp_path / "pipeline/definitions/iris").rename(tmp_path / "pipeline/definitions/iris_two")
+    settings = load(tmp_path, "iris_two", "dev")
+    assert settings.name == "iris_two"
+    assert settings.stack_name == Names.of(settings).stack == "iris-two-dev"
+
+
+def test_two_pipelines_that_aws_would_take_for_one_are_refused(tmp_path: Path) -> None:
+    copy_repository(tmp_path, only="iris")
+    home = tmp_path / "pipeline/definitions"
+    shutil.copytree(home / "iris", home / "iris_two")
+    shutil.copytree(home / "iris", home / "iris-two")
+    with pytest.raises(ErrorGroup, match="one name to AWS"):
+        load(tmp_path, "iris_two", "dev")
