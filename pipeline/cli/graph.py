@@ -3,55 +3,104 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
-HELP = "the workflow as Mermaid or SVG; a run colours its states"
+if TYPE_CHECKING:
+    from pipeline.graph import Picture
+
+HELP = "the workflow as a picture; a run colours its states, also while it goes on"
 EPILOG = """\
 examples:
   pipeline graph iris                              Mermaid text, from the definition
-  pipeline graph iris --format svg > iris.svg
-  pipeline graph iris --format svg --execution last --out build/run.svg
+  pipeline graph iris --format text                here in the terminal
+  pipeline graph iris --live                       the last run, in colours, until it ends
+  pipeline graph iris --live --out build/run.svg   and the file drawn anew at each change
+  pipeline graph iris --execution last --out build/run.png
+  pipeline graph mnist --machine monitor --format svg > monitor.svg
 
-Without --execution nothing is contacted.
+Without --execution or --live nothing is contacted. --out takes the form from the file's ending (.svg, .png,
+.mmd, .txt) unless --format says it. With --live the exit code is the run's: 0 if it succeeded, else 1.
+In a notebook: docs/how-to/watch-a-run.md.
 """
+FORMS = ("mermaid", "svg", "png", "text")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     from pipeline.cli import _output, _target
 
     parser.add_argument("name", metavar="NAME", help="the pipeline")
-    parser.add_argument("--format", choices=("mermaid", "svg"), default="mermaid", help="default: mermaid")
+    parser.add_argument("--format", choices=FORMS, help="default: mermaid, or what --out ends in")
     parser.add_argument(
         "--execution", metavar="ARN|NAME|last", help="colour the states as this run left them"
     )
+    parser.add_argument(
+        "--live", action="store_true", help="show a run (--execution, else the last) until it ends"
+    )
+    parser.add_argument(
+        "--machine",
+        choices=("main", "monitor"),
+        default="main",
+        help="which state machine: the pipeline's (default), or the one that compares requests",
+    )
+    parser.add_argument("--every-state", action="store_true", help="text: also joints and failure handling")
     parser.add_argument("--out", metavar="FILE", help="write there instead of stdout")
     _target.add_target_options(parser)
     _output.add_json_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    from pathlib import Path
-
-    from pipeline import render, settings
-    from pipeline.cli import _output, _target
+    from pipeline import settings
+    from pipeline.cli import _graph_live, _target
+    from pipeline.errors import SettingsError
     from pipeline.execution import graph
 
-    statuses: dict[str, str] = {}
+    if args.live and (args.format or args.json):
+        raise SettingsError(
+            "--live shows text",
+            hint="--out FILE.svg draws a file too; --execution last --format ... draws once",
+        )
+    if args.live:
+        loaded, clients = _target.resolve(args)
+        live = graph.Live(loaded, clients, args.execution or "last", args.machine)
+        return _graph_live.show(live, out=args.out, every=args.every_state)
     if args.execution:
         loaded, clients = _target.resolve(args)
-        asl, statuses, title = graph.of_execution(loaded, clients, args.execution)
+        picture = graph.of_execution(loaded, clients, args.execution, args.machine)
     else:
         loaded = settings.load(settings.find_root(), args.name, args.environment)
-        asl, title = render.render(loaded).asl, loaded.stack_name
-    drawn = graph.draw(asl, args.format, statuses, title)
+        picture = graph.of_definition(loaded, args.machine)
+    return _give(args, picture)
+
+
+def _give(args: argparse.Namespace, picture: Picture) -> int:
+    import sys
+    from pathlib import Path
+
+    from pipeline.cli import _graph_live, _output
+    from pipeline.graph import nodes
+
+    form = args.format or (_form_of(args.out) if args.out else "mermaid")
+    drawn = picture.text(every=args.every_state).encode() if form == "text" else picture.as_bytes(form)
     if args.out:
         out = Path(args.out)
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(drawn, encoding="utf-8")
+        out.write_bytes(drawn)
         _output.say(f"written to {args.out}")
     if args.json:
-        _output.print_json(
-            {"title": title, "format": args.format, "states": graph.nodes(asl, statuses), "graph": drawn}
-        )
+        states = nodes(picture.asl, picture.statuses)
+        said = "" if form == "png" else drawn.decode()
+        _output.print_json({"title": picture.title, "format": form, "states": states, "graph": said})
+    elif form == "text" and not args.out:
+        print("\n".join(_graph_live.lines(picture, every=args.every_state, stream=sys.stdout)))
     elif not args.out:
-        print(drawn)
+        sys.stdout.flush()
+        sys.stdout.buffer.write(drawn if form == "png" else drawn + b"\n")
     return 0
+
+
+def _form_of(out: str) -> str:
+    """The form that a file's name ends in; mermaid for endings that nothing is known of."""
+    from pathlib import Path
+
+    ending = Path(out).suffix.removeprefix(".").lower()
+    return {"txt": "text"}.get(ending, ending if ending in FORMS else "mermaid")

@@ -101,16 +101,19 @@ def start(
             return Started(made["executionArn"], name, data, attached=False)
 
 
-def find(settings: Settings, clients: Clients, which: str) -> Started:
+def find(settings: Settings, clients: Clients, which: str, machine: str = "") -> Started:
     """The execution `which`: an ARN, a name, or `last`.
+
+    Args:
+        machine: ARN of another state machine than the pipeline's own.
 
     Raises:
         ExecutionError: there is none.
     """
     with told(clients.target.name):
-        arn = machine_arn(settings)
+        arn = machine or machine_arn(settings)
         if which == "last":
-            newest = last(settings, clients, 1)
+            newest = last(settings, clients, 1, arn)
             if not newest:
                 raise ExecutionError(
                     "it has never run", where=settings.stack_name, hint=f"pipeline run {settings.name}"
@@ -141,11 +144,11 @@ def stop(settings: Settings, clients: Clients, which: str, cause: str) -> Starte
     return found
 
 
-def last(settings: Settings, clients: Clients, count: int) -> list[dict[str, Any]]:
+def last(settings: Settings, clients: Clients, count: int, machine: str = "") -> list[dict[str, Any]]:
     """The newest executions as ListExecutions shows them, newest first; empty without a state machine."""
     try:
         found: list[dict[str, Any]] = clients.stepfunctions.list_executions(
-            stateMachineArn=machine_arn(settings), maxResults=max(1, min(count, 1000))
+            stateMachineArn=machine or machine_arn(settings), maxResults=max(1, min(count, 1000))
         )["executions"]
     except ClientError as error:
         if code(error) == "StateMachineDoesNotExist":

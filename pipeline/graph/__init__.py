@@ -1,15 +1,36 @@
-"""State machines as pictures: Mermaid text, or SVG that stands alone. Pure, and knows no AWS."""
+"""State machines as pictures: Mermaid text, SVG, PNG, or lines for a terminal. Pure, and knows no AWS.
+
+    render_graph(asl)                     # a Picture: .svg, .png(), .mermaid, .text(), .save("x.png")
+
+A notebook shows a Picture by itself. By a pipeline's name, and of runs: `pipeline.notebook`.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from pipeline.graph.mermaid import mermaid
 from pipeline.graph.model import machine
+from pipeline.graph.picture import Picture
 from pipeline.graph.svg import svg
 
-__all__ = ["draw", "nodes"]
+__all__ = ["Picture", "draw", "nodes", "render_graph"]
+
+
+def render_graph(
+    asl: Mapping[str, Any] | str, statuses: Mapping[str, str] | None = None, title: str = ""
+) -> Picture:
+    """The picture of a definition in Amazon States Language, as data or JSON.
+
+    Raises:
+        ValueError: the text is no JSON.
+        KeyError: it has no States or no StartAt.
+    """
+    data = json.loads(asl) if isinstance(asl, str) else asl
+    machine(data)
+    return Picture(data, statuses or {}, title)
 
 
 def draw(asl: Mapping[str, Any], form: str, statuses: Mapping[str, str], title: str) -> str:

@@ -1,0 +1,92 @@
+"""A state machine's picture as a value: SVG, PNG, Mermaid or text; a notebook shows it by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline.graph import terminal
+from pipeline.graph.mermaid import mermaid
+from pipeline.graph.model import machine
+from pipeline.graph.png import ZOOM, png
+from pipeline.graph.svg import svg
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A definition in Amazon States Language, its states coloured by how a run of it went.
+
+    Args:
+        asl: the definition.
+        statuses: state -> succeeded, running, caught, failed, aborted; states that are missing stay plain.
+        title: written above it.
+        notes: state -> what the text tells beside it.
+    """
+
+    asl: Mapping[str, Any]
+    statuses: Mapping[str, str] = field(default_factory=dict)
+    title: str = ""
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def svg(self) -> str:
+        """A picture that stands alone; the same input gives the same bytes."""
+        return svg(machine(self.asl), self.statuses, self.title)
+
+    @property
+    def mermaid(self) -> str:
+        """A flowchart as Mermaid text."""
+        return mermaid(machine(self.asl), self.statuses, self.title)
+
+    def png(self, zoom: float = ZOOM) -> bytes:
+        """The SVG drawn, `zoom` pixels a unit."""
+        return png(self.svg, zoom)
+
+    def rows(self, *, every: bool = False) -> tuple[list[terminal.Row], int]:
+        """Lines for a terminal, and how many states they leave out; see `terminal.rows`."""
+        return terminal.rows(machine(self.asl), self.statuses, self.notes, every=every)
+
+    def text(self, *, every: bool = False) -> str:
+        """The lines without colours."""
+        rows, left_out = self.rows(every=every)
+        return (
+            "\n".join([self.title, *(row.text() for row in rows), terminal.footer(left_out)]).strip() + "\n"
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """Write it; the ending decides the form: .svg, .png, .mmd or .txt. Replaced in one go.
+
+        Raises:
+            ValueError: another ending.
+        """
+        file = Path(path)
+        form = file.suffix.removeprefix(".")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # Who looks at the file while it is written anew must not see half of it.
+        part = file.with_name(f".{file.name}.part")
+        part.write_bytes(self.as_bytes({"mmd": "mermaid", "txt": "text"}.get(form, form)))
+        return part.replace(file)
+
+    def as_bytes(self, form: str) -> bytes:
+        """The picture as `svg`, `png`, `mermaid` or `text` (UTF-8)."""
+        match form:
+            case "png":
+                return self.png()
+            case "svg":
+                return self.svg.encode()
+            case "mermaid":
+                return self.mermaid.encode()
+            case "text":
+                return self.text().encode()
+        raise ValueError(f"no form {form!r}: svg, png, mermaid, text")
+
+    def _repr_svg_(self) -> str:
+        return self.svg
+
+    def _repr_png_(self) -> bytes:
+        return self.png()
+
+    def __repr__(self) -> str:
+        return f"<Picture of {self.title or 'a state machine'}: {len(self.asl['States'])} states>"
