@@ -15,17 +15,23 @@ def describe(report: dict[str, Any]) -> str:
     """One block a pipeline: stack, model, endpoint, runs, warnings."""
     where = f"{report['environment']}, target {report['target']}, {report['account']}/{report['region']}"
     rows = [("stack", report["stack"]["name"], _status(report["stack"]["status"])), _desired(report["drift"])]
-    model, endpoint = report["model"], report["endpoint"]
+    model, endpoint, serves = report["model"], report["endpoint"], report["serves"]
     rows.append(
-        ("model", f"version {model['version']}", f"{_status(model['approval'])}, {_when(model['created'])}")
+        ("newest model", f"version {model['version']}", _registered(model))
         if model
-        else ("model", "-", "none registered")
+        else ("newest model", "-", "none registered")
     )
     rows.append(
         ("endpoint", endpoint["name"], f"{_status(endpoint['status'])}, runs {endpoint['config']}")
         if endpoint
         else ("endpoint", "-", "none")
     )
+    if endpoint:
+        rows.append(
+            ("serves", f"version {serves['version']}", _registered(serves))
+            if serves
+            else ("serves", "-", "no registered version")
+        )
     lines = [f"{_output.paint(report['pipeline'], 'bold')} ({where})", _output.table(rows, indent="  ")]
     if report["executions"]:
         lines.append("  runs, newest first")
@@ -34,7 +40,7 @@ def describe(report: dict[str, Any]) -> str:
                 [
                     (
                         run["name"],
-                        _status(run["status"]),
+                        _status(run["status"]) + (f" ({run['error']})" if run["error"] else ""),
                         _when(run["started"]),
                         _output.duration(run["seconds"]) if run["seconds"] is not None else "",
                     )
@@ -44,7 +50,7 @@ def describe(report: dict[str, Any]) -> str:
             )
         )
         newest = report["executions"][0]
-        said = [*newest["reuse"], *filter(None, [newest["quality"]])]
+        said = [*newest["reuse"], *filter(None, [newest["quality"], newest["rejected"]])]
         lines += [f"    last run: {sentence}" for sentence in said]
     else:
         name = report["pipeline"]
@@ -61,6 +67,11 @@ def _desired(drift: dict[str, Any] | None) -> tuple[str, str, str]:
     if drift is None:
         return ("desired", "-", "not deployed")
     return ("desired", "as deployed" if not drift["changes"] else f"{drift['changes']} changes", "")
+
+
+def _registered(version: dict[str, Any]) -> str:
+    data = f", data of {version['data_date']}" if version.get("data_date") else ""
+    return f"{_status(version['approval'])}, {_when(version['created'])}{data}"
 
 
 def _status(status: str) -> str:

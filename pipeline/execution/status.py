@@ -8,18 +8,23 @@ from botocore.exceptions import ClientError
 
 from pipeline.aws import stacks
 from pipeline.aws.errors import code, told
-from pipeline.execution import invoke, judged, monitor, reuse, start
+from pipeline.execution import invoke, judged, monitor, reuse, serving, start
 
 if TYPE_CHECKING:
     from pipeline.aws import Clients
     from pipeline.settings.model import Settings
 
+# Errors of runs that ended well in all but name: somebody or something said no.
+REJECTED = {"ModelRejected": "model", "DataRejected": "data", "ApprovalRejected": "model"}
+NOTHING_TOLD: dict[str, Any] = {"reuse": [], "quality": "", "rejected": "", "error": ""}
+
 
 def report(settings: Settings, clients: Clients, last: int = 5) -> dict[str, Any]:
     """All of it as JSON data.
 
-    Keys: pipeline, environment, target, stack, drift (None without a stack), executions, endpoint, model,
-    monitor (the last comparison of requests, None without any), warnings.
+    Keys: pipeline, environment, target, stack, drift (None without a stack), executions, endpoint, model (the
+    newest version), serves (the version that the endpoint runs, None without any), monitor (the last
+    comparison of requests, None without any), warnings.
     """
     with told(clients.target.name):
         stack = stacks.describe(clients, settings.stack_name)
@@ -27,6 +32,7 @@ def report(settings: Settings, clients: Clients, last: int = 5) -> dict[str, Any
         model = _model(settings, clients)
         executions = _executions(settings, clients, last)
         comparison = monitor.last(settings, clients)
+        serves = serving.version(clients, endpoint["config"]) if endpoint else None
     found = {
         "pipeline": settings.name,
         "environment": settings.environment_name,
@@ -43,6 +49,7 @@ def report(settings: Settings, clients: Clients, last: int = 5) -> dict[str, Any
         "executions": executions,
         "endpoint": endpoint,
         "model": model,
+        "serves": serves,
         "monitor": comparison,
     }
     return {**found, "warnings": warnings(found)}
@@ -61,8 +68,17 @@ def warnings(found: dict[str, Any]) -> list[str]:
         said.append(f"the endpoint is {endpoint['status']}: {endpoint['reason'] or 'no reason given'}")
     newest = found["executions"][0] if found["executions"] else None
     if newest and newest["status"] not in {"RUNNING", "SUCCEEDED", "PENDING_REDRIVE"}:
-        said.append(f"the last run {newest['status']}: pipeline run {name} --execution {newest['name']}")
+        what = REJECTED.get(newest["error"])
+        said.append(
+            f"the last run's {what} was rejected: {_still(found['serves'])}"
+            if what
+            else f"the last run {newest['status']}: pipeline run {name} --execution {newest['name']}"
+        )
     return said
+
+
+def _still(serves: dict[str, Any] | None) -> str:
+    return f"version {serves['version']} serves as before" if serves else "no version serves"
 
 
 def _drift(settings: Settings, clients: Clients) -> dict[str, Any]:
@@ -86,22 +102,25 @@ def _executions(settings: Settings, clients: Clients, count: int) -> list[dict[s
             if summary.get("stopDate")
             else None,
             # One more call, so only of the last one.
-            **(_told(clients, summary) if summary is newest[0] else {"reuse": [], "quality": ""}),
+            **(_told(clients, summary) if summary is newest[0] else NOTHING_TOLD),
         }
         for summary in newest
     ]
 
 
 def _told(clients: Clients, summary: dict[str, Any]) -> dict[str, Any]:
-    """What the run skipped and made, and why, once it has succeeded; what was said of its data."""
+    """What the run skipped and made, and why; what was said of its data and its model; how it ended."""
     if summary["status"] not in ("SUCCEEDED", "FAILED"):
-        return {"reuse": [], "quality": ""}
+        return NOTHING_TOLD
     found = clients.stepfunctions.describe_execution(executionArn=summary["executionArn"])
-    output = found.get("output", "")
+    output, error, cause = found.get("output", ""), found.get("error", ""), found.get("cause", "")
     said = judged.sentence(judged.decided(output))
-    if found.get("error") == "DataRejected":
-        said = f"data rejected: {found.get('cause', '')}"
-    return {"reuse": reuse.sentences(reuse.decided(output)), "quality": said}
+    return {
+        "reuse": reuse.sentences(reuse.decided(output)),
+        "quality": f"data rejected: {cause}" if error == "DataRejected" else said,
+        "rejected": f"model rejected: {cause}" if REJECTED.get(error) == "model" else "",
+        "error": error,
+    }
 
 
 def _endpoint(settings: Settings, clients: Clients) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ from botocore.stub import ANY, Stubber
 
 from pipeline.aws import Clients, Target
 from pipeline.errors import ExecutionError, TargetError
-from pipeline.execution import approve, invoke, logs, start
+from pipeline.execution import approve, invoke, logs, serving, start
 from pipeline.execution.removal import made_by_runs
 from pipeline.execution.status import warnings
 
@@ -256,7 +256,8 @@ def test_a_report_warns_of_what_needs_a_person_and_of_nothing_else() -> None:
         "stack": {"status": "UPDATE_COMPLETE"},
         "drift": {"changes": 0},
         "endpoint": {"status": "InService", "reason": ""},
-        "executions": [{"name": "a", "status": "SUCCEEDED"}],
+        "executions": [{"name": "a", "status": "SUCCEEDED", "error": ""}],
+        "serves": {"version": 3},
     }
     assert warnings(well) == []
     assert warnings({**well, "drift": None, "endpoint": None, "executions": []}) == []
@@ -265,8 +266,74 @@ def test_a_report_warns_of_what_needs_a_person_and_of_nothing_else() -> None:
         "stack": {"status": "UPDATE_ROLLBACK_COMPLETE"},
         "drift": {"changes": 2},
         "endpoint": {"status": "Failed", "reason": "no capacity"},
-        "executions": [{"name": "a", "status": "TIMED_OUT"}],
+        "executions": [{"name": "a", "status": "TIMED_OUT", "error": ""}],
     }
     said = "\n".join(warnings(bad))
     for words in ("UPDATE_ROLLBACK_COMPLETE", "2 changes", "no capacity", "TIMED_OUT"):
         assert words in said
+
+
+@pytest.mark.parametrize(
+    ("error", "serves", "told"),
+    [
+        ("ModelRejected", {"version": 3}, "the last run's model was rejected: version 3 serves as before"),
+        ("DataRejected", {"version": 3}, "the last run's data was rejected: version 3 serves as before"),
+        ("DataRejected", None, "the last run's data was rejected: no version serves"),
+        ("States.TaskFailed", {"version": 3}, "the last run FAILED: pipeline run iris --execution a"),
+    ],
+)
+def test_a_rejection_is_told_with_what_serves_all_the_same(error: str, serves: Any, told: str) -> None:
+    found = {
+        "pipeline": "iris",
+        "stack": {"status": "UPDATE_COMPLETE"},
+        "drift": {"changes": 0},
+        "endpoint": None,
+        "executions": [{"name": "a", "status": "FAILED", "error": error}],
+        "serves": serves,
+    }
+    assert warnings(found) == [told]
+
+
+def test_the_version_that_serves_is_read_from_the_endpoints_config(aws: Stubbed) -> None:
+    package = "arn:aws:sagemaker:eu-west-1:111111111111:model-package/iris-dev/3"
+    config = {
+        "EndpointConfigName": "c",
+        "EndpointConfigArn": "arn:aws:sagemaker:eu-west-1:111111111111:endpoint-config/c",
+    }
+    aws.sagemaker.add_response(
+        "describe_endpoint_config",
+        {**config, "ProductionVariants": [{"VariantName": "v", "ModelName": "m"}], "CreationTime": NOW},
+        {"EndpointConfigName": "c"},
+    )
+    aws.sagemaker.add_response(
+        "describe_model",
+        {
+            "ModelName": "m",
+            "ModelArn": "arn:aws:sagemaker:eu-west-1:111111111111:model/m",
+            "CreationTime": NOW,
+            "PrimaryContainer": {"ModelPackageName": package},
+        },
+        {"ModelName": "m"},
+    )
+    aws.sagemaker.add_response(
+        "describe_model_package",
+        {
+            "ModelPackageName": "iris-dev",
+            "ModelPackageArn": package,
+            "ModelPackageVersion": 3,
+            "ModelApprovalStatus": "Approved",
+            "CreationTime": NOW,
+            "ModelPackageStatus": "Completed",
+            "ModelPackageStatusDetails": {"ValidationStatuses": []},
+            "CustomerMetadataProperties": {"data_date": "2026-11-20"},
+        },
+        {"ModelPackageName": package},
+    )
+    found = serving.version(aws.clients, "c")
+    assert found is not None
+    assert (found["version"], found["approval"], found["data_date"]) == (3, "Approved", "2026-11-20")
+
+
+def test_what_is_gone_between_endpoint_and_version_is_no_error(aws: Stubbed) -> None:
+    aws.sagemaker.add_client_error("describe_endpoint_config", "ValidationException", "Could not find it")
+    assert serving.version(aws.clients, "c") is None
