@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 
 import pytest
@@ -102,6 +103,13 @@ def test_shuffled_labels_are_rejected_by_name_and_value(iris: Iris) -> None:
     assert after["EndpointConfigName"] == before["EndpointConfigName"]
     assert after["LastModifiedTime"] == before["LastModifiedTime"]
     assert iris.slack.told("rejected", "accuracy")
+    told = iris.cli("status", "iris").stdout
+    newest_number = newest["ModelPackageVersion"]
+    assert re.search(rf"newest model +version {newest_number} +Rejected", told)
+    (serves,) = re.findall(r"serves +version (\d+) +Approved, .*, data of \d{4}-", told)
+    assert int(serves) < newest_number
+    assert "last run: model rejected: accuracy" in told
+    assert f"! the last run's model was rejected: version {serves} serves as before" in told
 
 
 @pytest.mark.parametrize(

@@ -296,10 +296,8 @@ def test_a_rejection_is_told_with_what_serves_all_the_same(error: str, serves: A
 
 def test_the_version_that_serves_is_read_from_the_endpoints_config(aws: Stubbed) -> None:
     package = "arn:aws:sagemaker:eu-west-1:111111111111:model-package/iris-dev/3"
-    config = {
-        "EndpointConfigName": "c",
-        "EndpointConfigArn": "arn:aws:sagemaker:eu-west-1:111111111111:endpoint-config/c",
-    }
+    here = "arn:aws:sagemaker:eu-west-1:111111111111"
+    config = {"EndpointConfigName": "c", "EndpointConfigArn": f"{here}:endpoint-config/c"}
     aws.sagemaker.add_response(
         "describe_endpoint_config",
         {**config, "ProductionVariants": [{"VariantName": "v", "ModelName": "m"}], "CreationTime": NOW},
