@@ -134,7 +134,8 @@ def unreadable(root: Path, name: str, environment: str, error: PipelineError) ->
 
 def _remembered(subject: Subject, settings: Settings, ignore: list[str]) -> Result:
     started = time.perf_counter()
-    sources = Sources(settings.root, subject.name)
+    own = subject.machine_name in ("", subject.stack)
+    sources = Sources(settings.root, subject.name, settings.workflow if own else None)
     file = caches.folder("check") / f"{_key(subject, settings)}.json"
     found = _load(file)
     cached = found is not None
@@ -200,7 +201,7 @@ def _files(settings: Settings) -> dict[str, str]:
         Path("container") / settings.pipeline.container,
         Path("cloudformation"),
     )
-    scripts = sorted({transform.script for transform in settings.pipeline.transforms.values()})
+    scripts = sorted({t.script for t in settings.pipeline.transforms.values() if t.script})
     paths = [root / PROJECT_FILE, *(root / "glue_scripts" / script for script in scripts)]
     for folder in folders:
         paths += sorted(p for p in (root / folder).rglob("*") if p.is_file())
@@ -220,6 +221,8 @@ def _key(subject: Subject, settings: Settings) -> str:
     """Digest of all that decides the findings and where they are shown."""
     digest = hashlib.sha256(_code_digest(settings.root).encode())
     digest.update(json.dumps(vars_of(subject), sort_keys=True).encode())
+    if settings.workflow is not None:
+        digest.update(f"{settings.workflow.label}\0{settings.workflow.text}".encode())
     return digest.hexdigest()[:32]
 
 

@@ -19,7 +19,8 @@ BUSY = frozenset({"STARTING", "RUNNING", "STOPPING", "WAITING"})
 
 def jobs(settings: Settings) -> list[str]:
     """Names of the Glue jobs of this pipeline: its transforms, and the comparison of its requests."""
-    names = [*settings.pipeline.transforms, *(["monitor"] if settings.pipeline.monitor else [])]
+    scripts = [name for name, each in settings.pipeline.transforms.items() if each.script]
+    names = [*scripts, *(["monitor"] if settings.pipeline.monitor else [])]
     return [f"{settings.stack_name}-{name}" for name in names]
 
 

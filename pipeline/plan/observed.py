@@ -60,7 +60,7 @@ def observe(plan: Plan, settings: Settings, clients: Clients, now: datetime | No
     moment = now or datetime.now(UTC)
     unknown: list[str] = []
     # Making a client reads its model from disk, which threads only get in each other's way with.
-    for service in ("sagemaker", "s3", "ssm", "ecr", *(["glue"] if settings.pipeline.transforms else [])):
+    for service in ("sagemaker", "s3", "ssm", "ecr", *(["glue"] if _glue_jobs(settings) else [])):
         getattr(clients, service)
 
     def ask(what: str, question: Callable[[], Any], otherwise: Any) -> Any:
@@ -80,10 +80,9 @@ def observe(plan: Plan, settings: Settings, clients: Clients, now: datetime | No
             )
             for kind in TIMES
         }
-        names = [Names.of(settings).transform(name) for name in sorted(settings.pipeline.transforms)]
         took |= {
             job: pool.submit(ask, f"how long {job} takes", partial(_glue_duration, clients, job), None)
-            for job in names
+            for job in _glue_jobs(settings)
         }
         serving = pool.submit(ask, SERVING, partial(champion.find, settings, clients), None)
         durations = {kind: found for kind, future in took.items() if (found := future.result())}
@@ -95,6 +94,11 @@ def observe(plan: Plan, settings: Settings, clients: Clients, now: datetime | No
             serving=not any(text.startswith(SERVING) for text in unknown),
             unknown=tuple(sorted(unknown)),
         )
+
+
+def _glue_jobs(settings: Settings) -> list[str]:
+    transforms = sorted(settings.pipeline.transforms.items())
+    return [Names.of(settings).transform(name) for name, each in transforms if each.script]
 
 
 def forecast(plan: Plan, settings: Settings, clients: Clients, now: datetime) -> Forecast:

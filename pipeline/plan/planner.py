@@ -48,7 +48,7 @@ SOURCES = (
 
 def made_from(settings: Settings) -> list[str]:
     """Files and folders that decide what is deployed of this pipeline, relative to the root."""
-    scripts = sorted({f"glue_scripts/{each.script}" for each in settings.pipeline.transforms.values()})
+    scripts = sorted({f"glue_scripts/{t.script}" for t in settings.pipeline.transforms.values() if t.script})
     library = ["glue_scripts/common"] if scripts else []
     return [path.format(settings=settings) for path in SOURCES] + library + scripts
 

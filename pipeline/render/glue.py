@@ -28,12 +28,12 @@ CONCURRENT_RUNS = 10
 
 
 def packages(settings: Settings) -> tuple[LambdaPackage, ...]:
-    """The scripts of all transforms and of [monitor] by name, then the library; () without any.
+    """The scripts of all Glue transforms and of [monitor] by name, then the library; () without any.
 
     Raises:
         DefinitionError: a script is not there, or is no Python.
     """
-    scripts = {name: transform.script for name, transform in settings.pipeline.transforms.items()}
+    scripts = {name: given.script for name, given in settings.pipeline.transforms.items() if given.script}
     if settings.pipeline.monitor:
         scripts[MONITOR] = MONITOR_SCRIPT
     if not scripts:
@@ -75,10 +75,11 @@ def _library(root: Path) -> LambdaPackage:
 
 
 def resources(context: Context) -> dict[str, Resource]:
-    """One job a transform. What a run needs to know besides its size, the state machine tells it."""
+    """One job a script. What a run needs to know besides its size, the state machine tells it."""
     return {
         logical_id(name): job(context, context.names.transform(name), name, transform.script, "TransformRole")
         for name, transform in sorted(context.settings.pipeline.transforms.items())
+        if transform.script
     }
 
 

@@ -12,11 +12,16 @@ def listing(context: Context, bucket: str, prefixes: list[str]) -> Statement:
     return allow("s3:ListBucket", context.names.bucket_arn(bucket), condition)
 
 
-def channels(context: Context, use: str) -> list[Statement]:
-    """Reading the channels of one use, by prefix, and what a run made: manifests, and datasets."""
+def channels(context: Context, use: str, among: set[str] | None = None) -> list[Statement]:
+    """Reading the channels of one use, by prefix, and what a run made: manifests, and datasets.
+
+    Args:
+        among: only these of them.
+    """
     data, names = context.settings.pipeline.data, context.names
     bucket = context.settings.data_bucket
-    channels = [c for _, c in sorted(data.channels.items()) if c.use == use]
+    named = sorted(data.channels.items())
+    channels = [c for name, c in named if c.use == use and (among is None or name in among)]
     prefixes = [f"{data.prefix}{c.prefix}/*" for c in channels if not c.made_by]
     statements = []
     if prefixes:
@@ -24,7 +29,7 @@ def channels(context: Context, use: str) -> list[Statement]:
             allow("s3:GetObject", [names.bucket_arn(bucket, prefix) for prefix in prefixes]),
             listing(context, bucket, prefixes),
         ]
-    if data.window_days > 1 or len(prefixes) < len(channels):
+    if channels and (data.window_days > 1 or len(prefixes) < len(channels)):
         # SageMaker lists the manifest's own key before it reads it.
         manifests = f"{names.runs_prefix}/*"
         statements.append(allow("s3:GetObject", names.bucket_arn(names.artifact_bucket, manifests)))

@@ -7,12 +7,13 @@ ecr:GetAuthorizationToken, cloudwatch:PutMetricData (bound by namespace) and the
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pipeline import algorithms
 from pipeline.render import function_roles, monitor, permissions
 from pipeline.render.context import Context, Resource
 from pipeline.render.grants import channels, listing, logs, metrics
+from pipeline.render.model import canonical
 from pipeline.render.permissions import Statement, allow, merge
 from pipeline.render.tasks import tasks
 from pipeline.settings.hosting_problems import ALARM_KINDS
@@ -117,14 +118,37 @@ def _training(context: Context) -> list[Statement]:
 def _processing(context: Context) -> list[Statement]:
     data, names = context.settings.pipeline.data, context.names
     models = f"{data.prefix}output-model/*"
-    return [
+    statements = [
         *channels(context, "evaluate"),
         *_job(context, "ProcessingJobs"),
+        *channels(context, "transform", _reads(context, "program")),
         allow("s3:GetObject", names.bucket_arn(names.artifact_bucket, models)),
         listing(context, names.artifact_bucket, [models]),
         allow("s3:PutObject", names.bucket_arn(names.artifact_bucket, f"{names.runs_prefix}/*")),
     ]
 
+    if _makes_models(context):
+        # What it ships with the model, a run's transform left; the whole is a model like any other.
+        runs = f"{names.runs_prefix}/*"
+        bundles = f"{data.prefix}output-model/*{names.stack}-*-bundle/*"
+        statements += [
+            allow("s3:GetObject", names.bucket_arn(names.artifact_bucket, runs)),
+            listing(context, names.artifact_bucket, [runs]),
+            allow("s3:PutObject", names.bucket_arn(names.artifact_bucket, bundles)),
+        ]
+    return statements
+
+
+def _makes_models(context: Context) -> bool:
+    """Whether a processing job leaves a model: one with what its requests go through (steps/bundle.py)."""
+    outputs = [state.get("Parameters", {}).get("ProcessingOutputConfig") for _, state in tasks(context.asl)]
+    return "output-model/" in canonical(outputs)
+
+
+def _reads(context: Context, kind: Literal["script", "program"]) -> set[str]:
+    """Channels that the transforms of one kind read."""
+    transforms = context.settings.pipeline.transforms.values()
+    return {read for transform in transforms if getattr(transform, kind) for read in transform.reads}
 
 def _model(context: Context) -> list[Statement]:
     names = context.names
@@ -222,7 +246,7 @@ def _transform(context: Context) -> list[Statement]:
     runs = f"{names.runs_prefix}/*"
     own = names.bucket_arn(names.artifact_bucket, runs)
     return [
-        *channels(context, "transform"),
+        *channels(context, "transform", _reads(context, "script")),
         allow("s3:GetObject", names.bucket_arn(names.artifact_bucket, "code/*")),
         allow(["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"], own),
         listing(context, names.artifact_bucket, [runs]),

@@ -12,6 +12,10 @@ Problem = tuple[Key, str, str]
 
 # The other names that a run's fingerprints and results go by, in the same places.
 TAKEN = {"all", "champion", "evaluate", "evaluation", "model", "monitor", "train", "training"}
+# What the container is asked for by other steps, or by SageMaker itself.
+OTHER_PROGRAMS = {"bundle", "evaluate", "serve", "train"}
+# Folders of a processing job that are not a channel's.
+FOLDERS = {"model", "output"}
 # What the state machine gives to every script, and of Glue's own parameters those that are one word:
 # https://docs.aws.amazon.com/glue/latest/dg/aws-glue-programming-etl-glue-arguments.html
 RESERVED = {
@@ -28,6 +32,7 @@ def transform_problems(channels: dict[str, Any], transforms: dict[str, Any]) -> 
         if name in TAKEN:
             yield ("transforms", name), f"{name!r} is a name of the run's own", "choose another name"
         if isinstance(transform, dict):
+            yield from _kind(name, transform)
             yield from _reads(name, transform, channels)
             yield from _arguments(name, transform)
     yield from _circles(channels, transforms)
@@ -49,6 +54,26 @@ def _sources(channels: dict[str, Any], transforms: dict[str, Any]) -> Iterator[P
             yield (*key, "made_by"), f"{maker!r} is no transform of this pipeline", f"transforms: {known}"
 
 
+def _kind(name: str, transform: dict[str, Any]) -> Iterator[Problem]:
+    """Glue runs a script, SageMaker a program of the container: one of the two."""
+    key = ("transforms", name)
+    if "script" not in transform and "program" not in transform:
+        hint = 'add script = "<folder>/<file>.py" (Glue), or program = "<name>" (the container)'
+        yield (*key, "script"), "a value is missing", hint
+    elif "script" in transform and "program" in transform:
+        what = "a transform is a Glue script or a program of the container, not both"
+        yield (*key, "program"), what, "drop one of them"
+    elif "program" in transform:
+        program = transform["program"]
+        if program in OTHER_PROGRAMS:
+            what = f"{program!r} is run by another step"
+            yield (*key, "program"), what, "name a program of its own, such as preprocess"
+        if transform.get("quality"):
+            what = "rules of quality are applied by the library of the Glue scripts"
+            hint = "let the program refuse such data, saying why: it fails the run with its words"
+            yield (*key, "quality"), what, hint
+
+
 def _reads(name: str, transform: dict[str, Any], channels: dict[str, Any]) -> Iterator[Problem]:
     reads = transform.get("reads")
     for index, read in enumerate(reads if isinstance(reads, list) else []):
@@ -60,6 +85,8 @@ def _reads(name: str, transform: dict[str, Any], channels: dict[str, Any]) -> It
             yield key, f"{read!r} is no channel of [data]", f"channels: {', '.join(channels) or 'none'}"
         elif isinstance(channel, dict) and channel.get("use", "train") != "transform":
             yield key, f'channel {read!r} has not use = "transform"', 'set its use = "transform"'
+        elif "program" in transform and read in FOLDERS:
+            yield key, f"{read!r} is a folder of the job's own", "choose another name for the channel"
 
 
 def _arguments(name: str, transform: dict[str, Any]) -> Iterator[Problem]:

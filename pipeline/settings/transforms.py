@@ -1,4 +1,4 @@
-"""What is desired of a pipeline's Glue jobs: their scripts, what they read, and their size.
+"""What is desired of a pipeline's transforms, Glue jobs or programs of its container: what they read and run.
 
 WorkerType: https://docs.aws.amazon.com/glue/latest/dg/aws-glue-api-jobs-job.html; of its values these are
 for Spark jobs that end, as botocore's model of glue has them. Timeout: at most 7 days (10,080 minutes).
@@ -37,23 +37,45 @@ class TransformCapacity(Model):
 
 
 class Transform(Model):
-    """One Glue job, `<pipeline>-<environment>-<name>`, whose output training or evaluation reads."""
+    """What training or evaluation reads is made of what there is: in Spark, or by the pipeline's container.
 
-    script: Annotated[
-        str,
-        Field(
-            pattern=r"^[a-z0-9_]+(/[a-z0-9_]+)+\.py$",
-            description="file under glue_scripts/, such as iris/features.py",
-        ),
-    ]
+    With `script` it is a Glue job, `<pipeline>-<environment>-<name>`; with `program` a SageMaker Processing
+    job of the container's image, on an instance as [processing] has it.
+    """
+
+    script: (
+        Annotated[
+            str,
+            Field(
+                pattern=r"^[a-z0-9_]+(/[a-z0-9_]+)+\.py$",
+                description="file under glue_scripts/, such as iris/features.py",
+            ),
+        ]
+        | None
+    ) = None
+    program: (
+        Annotated[
+            str,
+            Field(
+                pattern=r"^[a-z][a-z0-9_]{0,40}$",
+                description="program of the container instead of a script, such as preprocess",
+            ),
+        ]
+        | None
+    ) = None
     reads: Annotated[
         list[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,30}$")]],
-        Field(min_length=1, description='channels with use = "transform"; given as --<CHANNEL>_PATH'),
+        Field(
+            min_length=1,
+            description='channels with use = "transform"; a script is given them as --<CHANNEL>_PATH, a '
+            "program finds them as folders",
+        ),
     ]
     arguments: Annotated[
         dict[ArgumentName, str | int | float | bool],
-        Field(description="given to the script as --<name> <value>"),
+        Field(description="given to the script or program as --<name> <value>"),
     ] = {}
     quality: Annotated[
-        Quality, Field(description="what the frames it reads and makes must be like; their rules by name")
+        Quality,
+        Field(description="what the frames that a script reads and makes must be like; their rules by name"),
     ] = {}

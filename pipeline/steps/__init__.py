@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.steps.approval import Approve
+    from pipeline.steps.bundle import Bundle
     from pipeline.steps.check_data import CheckData
     from pipeline.steps.deploy import Deploy
     from pipeline.steps.entrance import Entrance
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Approve",
+    "Bundle",
     "CheckData",
     "Deploy",
     "Entrance",
@@ -54,6 +56,7 @@ __all__ = [
 
 _HOME = {
     "Approve": "approval",
+    "Bundle": "bundle",
     "CheckData": "check_data",
     "Deploy": "deploy",
     "Entrance": "entrance",

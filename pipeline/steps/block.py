@@ -31,10 +31,11 @@ class Job:
     Args:
         fingerprint: the job's tag `fingerprint` is `$.run.fingerprints.<this>`.
         result: the block's result is at `$.<this>`; `$.reuse.<this>` says whether the block was skipped.
-        kind: `training`, `tuning`, `processing` or `transform`, for which the function find_reusable knows
-            what the result is.
-        model: for processing: the result of the block whose artifact the job must have read.
-        output: for processing: the name of the output that holds the report.
+        kind: `training`, `tuning`, `processing`, `bundle`, `transform` (a Glue run) or `program` (a
+            transform's processing job), for which the function find_reusable knows what the result is.
+        model: for processing and bundle: the result of the block whose artifact the job must have read.
+        output: for processing, bundle and program: the name of the output that holds what was made.
+        after: for bundle: the result of the transform whose output the job must have read.
         within: where the result is at `$.<this>.<result>`.
         name: for a transform: the Glue job whose runs it is looked for among; for a tuning: what the names of
             its tuning jobs begin with.
@@ -47,10 +48,11 @@ class Job:
     output: str = ""
     within: str = ""
     name: str = ""
+    after: str = ""
 
     def as_payload(self) -> dict[str, str]:
         found = asdict(self)
-        return {key: value for key, value in found.items() if value or key not in ("within", "name")}
+        return {key: value for key, value in found.items() if value or key not in ("within", "name", "after")}
 
     def tags(self, settings: Settings) -> list[dict[str, Any]]:
         """The pipeline's tags, and the one by which the job is found."""

@@ -16,6 +16,7 @@ from typing import Any
 
 from pipeline.steps import capacity
 from pipeline.steps.block import invoke, tags
+from pipeline.steps.bundle import Bundle
 from pipeline.steps.evaluate import Evaluate, evaluating
 from pipeline.steps.sdk import Catch, Choice, ChoiceRule, Pass
 from pipeline.steps.train import Train
@@ -30,7 +31,7 @@ TAG = {"Key": "fingerprint", "Value": "champion"}
 FOUND = ("exists", "why", "package", "report", "image", "artifacts", "evaluate")
 
 
-def finding(settings: Settings, model: Train, report: Evaluate, onward: Any) -> list[Any]:
+def finding(settings: Settings, model: Train | Bundle, report: Evaluate, onward: Any) -> list[Any]:
     """The states to stand before `onward`; each of them leads there in the end."""
     find = invoke(
         settings,

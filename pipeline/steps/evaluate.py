@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.steps import capacity, retry
-from pipeline.steps.block import IMAGE, UNUSED, Block, Job
+from pipeline.steps import capacity
+from pipeline.steps.block import IMAGE, Block, Job
+from pipeline.steps.bundle import Bundle
 from pipeline.steps.intrinsics import fmt
-from pipeline.steps.sdk import ProcessingInput, ProcessingOutput, ProcessingStep, Processor, offline_session
-from pipeline.steps.train import OVERHEAD_SECONDS, Train, as_text, found
+from pipeline.steps.processing import running
+from pipeline.steps.train import Train, found
 from pipeline.steps.view import Settings
-
-BASE = "/opt/ml/processing"
 
 
 class Evaluate(Block):
@@ -23,22 +22,27 @@ class Evaluate(Block):
     """
 
     wait_seconds = capacity.wait_seconds()
-    job = Job(
-        fingerprint="evaluate", result="evaluation", kind="processing", model="training", output="evaluation"
-    )
+    job: Job
     report = "$.evaluation.report"
     not_before = "$.evaluation.not_before"
 
     def __init__(
         self,
         settings: Settings,
-        model: Train,
+        model: Train | Bundle,
         *,
         network_isolation: bool = True,
         environment: dict[str, str] | None = None,
     ) -> None:
         self.network_isolation = network_isolation
         self.environment = environment
+        self.job = Job(
+            fingerprint="evaluate",
+            result="evaluation",
+            kind="processing",
+            model=model.job.result,
+            output="evaluation",
+        )
         step = evaluating(
             settings,
             "Evaluate",
@@ -76,46 +80,25 @@ def evaluating(
         artifacts: path of the address of its model.tar.gz.
         folder: of the run's, into which the report goes.
     """
-    instance = settings.environment.processing
     channels = sorted(settings.pipeline.data.channels.items())
     held_out = {name: channel for name, channel in channels if channel.use == "evaluate"}
     if not held_out:
         raise ValueError('no channel of settings.toml has use = "evaluate": there is nothing held out')
-    processor = Processor(
-        role="${ProcessingRoleArn}",
-        image_uri=IMAGE,
-        instance_count=instance.instance_count,
-        instance_type=instance.instance_type,
-        volume_size_in_gb=instance.volume_gb,
-        max_runtime_in_seconds=instance.max_runtime_seconds,
-        env={key: as_text(value) for key, value in sorted(environment.items())} if environment else None,
-        sagemaker_session=offline_session(settings.environment.region, settings.artifact_bucket),
-    )
-    step = ProcessingStep(
+    inputs = {
+        "model": {"S3DataType": "S3Prefix", "S3Uri.$": artifacts},
+        **{name: found(name, channel, settings) for name, channel in held_out.items()},
+    }
+    outputs = {"evaluation": fmt(f"{{}}/{folder}", "$.run.output_prefix")}
+    return running(
+        settings,
         state_id,
-        processor,
-        job_name="unused",
-        inputs=[ProcessingInput(source=UNUSED, destination=BASE, input_name="unused")],
-        outputs=[ProcessingOutput(source=f"{BASE}/evaluation", destination=UNUSED, output_name="evaluation")],
-        timeout_seconds=instance.max_runtime_seconds + OVERHEAD_SECONDS,
-        retry=retry.for_sagemaker(),
+        "evaluate",
+        inputs,
+        outputs,
+        image=image,
+        network_isolation=network_isolation,
+        environment=environment,
         **fields,
-    )
-    uri = fmt(f"{{}}/{folder}", "$.run.output_prefix")
-    return step.amend(
-        {
-            "AppSpecification": {**image, "ContainerEntrypoint": ["/opt/program/evaluate"]},
-            "ProcessingInputs": [
-                _input("model", {"S3DataType": "S3Prefix", "S3Uri.$": artifacts}),
-                *(_input(name, found(name, channel)) for name, channel in held_out.items()),
-            ],
-            "ProcessingOutputConfig": {"Outputs": [_output("evaluation", uri)]},
-            "NetworkConfig": {
-                "EnableNetworkIsolation": network_isolation,
-                "EnableInterContainerTrafficEncryption": instance.instance_count > 1,
-            },
-        },
-        drop=("ProcessingJobName",),
     ).select(
         {
             "ProcessingJobName.$": "$.ProcessingJobName",
@@ -124,25 +107,3 @@ def evaluating(
             "not_before.$": "$$.Execution.StartTime",
         }
     )
-
-
-def _input(name: str, source: dict[str, str]) -> dict[str, Any]:
-    return {
-        "InputName": name,
-        "AppManaged": False,
-        "S3Input": {
-            "LocalPath": f"{BASE}/{name}",
-            "S3InputMode": "File",
-            "S3DataDistributionType": "FullyReplicated",
-            "S3CompressionType": "None",
-            **source,
-        },
-    }
-
-
-def _output(name: str, uri: str) -> dict[str, Any]:
-    return {
-        "OutputName": name,
-        "AppManaged": False,
-        "S3Output": {"LocalPath": f"{BASE}/{name}", "S3UploadMode": "EndOfJob", "S3Uri.$": uri},
-    }

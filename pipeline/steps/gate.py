@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.steps import capacity, champion
 from pipeline.steps.block import Block, invoke
+from pipeline.steps.bundle import Bundle
 from pipeline.steps.evaluate import Evaluate
 from pipeline.steps.register import rejected
 from pipeline.steps.sdk import ChoiceRule, Gateway
@@ -28,7 +29,7 @@ class Gate(Block):
     is registered as Rejected, told, and ends the run as ModelRejected.
     """
 
-    def __init__(self, settings: Settings, model: Train, report: Evaluate) -> None:
+    def __init__(self, settings: Settings, model: Train | Bundle, report: Evaluate) -> None:
         rules = [_rule(settings, rule) for rule in settings.pipeline.gate]
         compares = any("champion" in rule for rule in rules)
         payload: dict[str, Any] = {

@@ -15,7 +15,12 @@ def publish(settings: Settings, transform: Transform, dataset: str) -> Task:
     It may stand in a branch of `Together`, behind the transform. A dataset is its manifest, and a run's
     output is never written again: what the parameter names is whole, and stays as it is. The stack owns
     the parameter.
+
+    Raises:
+        ValueError: a program of the container made it, which leaves a folder and no manifest.
     """
+    if transform.program:
+        raise ValueError(f"{dataset!r} of {transform.name!r} has no manifest: it is no Glue job's")
     return call(
         f"Publish{dataset.title().replace('_', '')}",
         "ssm",

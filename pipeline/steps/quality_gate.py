@@ -34,6 +34,11 @@ class QualityGate(Block):
     def __init__(self, settings: Settings, *transforms: Transform) -> None:
         if not transforms:
             raise ValueError("QualityGate judges what transforms left: name one or more")
+        if programs := [t.name for t in transforms if t.program]:
+            raise ValueError(
+                f"QualityGate reads the reports of Glue jobs; {', '.join(programs)} is run by the container, "
+                "whose program refuses bad data itself"
+            )
         rules = {t.name: found for t in transforms if (found := drift_rules(settings, t.name))}
         payload: dict[str, Any] = {
             "outputs": {f"{t.name}.$": t.output for t in transforms},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.steps.block import IMAGE, Block, call, go_on
+from pipeline.steps.bundle import Bundle
 from pipeline.steps.evaluate import Evaluate
 from pipeline.steps.notify import tell
 from pipeline.steps.sdk import Chain, Fail
@@ -24,7 +25,7 @@ class Register(Block):
     def __init__(
         self,
         settings: Settings,
-        model: Train,
+        model: Train | Bundle,
         report: Evaluate,
         *,
         content_types: tuple[str, ...] = CONTENT_TYPES,
@@ -52,7 +53,7 @@ def create_package(
     settings: Settings,
     state_id: str,
     status: str,
-    model: Train,
+    model: Train | Bundle,
     report: Evaluate,
     content_types: tuple[str, ...] = CONTENT_TYPES,
     **fields: Any,
@@ -62,6 +63,7 @@ def create_package(
     A versioned package takes no tags of its own: it has those of its group.
     """
     instances = [settings.environment.endpoint.instance_type]
+    trained = model.model if isinstance(model, Bundle) else model
     parameters: dict[str, Any] = {
         "ModelPackageGroupName": settings.stack_name,
         # The same run never makes two versions, however often the call is repeated.
@@ -87,7 +89,7 @@ def create_package(
             "data_version.$": "$.run.data_version",
             "data_date.$": "$.run.date",
             "fingerprint.$": "$.run.fingerprint",
-            "train_fingerprint.$": f"$.run.fingerprints.{model.job.fingerprint}",
+            "train_fingerprint.$": f"$.run.fingerprints.{trained.job.fingerprint}",
             "evaluate_fingerprint.$": f"$.run.fingerprints.{report.job.fingerprint}",
             "model_fingerprint.$": "$.run.fingerprints.model",
             "training_job.$": model.job_name,
@@ -113,7 +115,7 @@ def set_approval(state_id: str, status: str, description: str, **fields: Any) ->
     return call(state_id, "sagemaker", "updateModelPackage", parameters, result_path=None, **fields)
 
 
-def rejected(settings: Settings, model: Train, report: Evaluate) -> Chain:
+def rejected(settings: Settings, model: Train | Bundle, report: Evaluate) -> Chain:
     """Keep the rejected model with the reason, tell, and fail the run by the name ModelRejected."""
     register = create_package(settings, "RegisterRejected", "Rejected", model, report)
     explain = set_approval(

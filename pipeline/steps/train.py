@@ -30,7 +30,7 @@ class Train(Block):
     """
 
     wait_seconds = capacity.wait_seconds()
-    job = Job(fingerprint="train", result="training", kind="training")
+    job: Job = Job(fingerprint="train", result="training", kind="training")
     # What the model package says of it besides: members of CustomerMetadataProperties.
     metadata: dict[str, str] = {}
     artifacts = "$.training.ModelArtifacts.S3ModelArtifacts"
@@ -126,7 +126,7 @@ def request(
     request: dict[str, Any] = {
         "TrainingJobName.$": capacity.job_name(settings, "Train"),
         "HyperParameters": {k: as_text(v) for k, v in sorted(settings.pipeline.hyperparameters.items())},
-        "InputDataConfig": [channel(name, c) for name, c in _channels(settings).items()],
+        "InputDataConfig": [channel(name, c, settings) for name, c in _channels(settings).items()],
         "OutputDataConfig": {"S3OutputPath.$": fmt(folder, "$.run.date")},
         "EnableNetworkIsolation": network_isolation,
         "EnableInterContainerTrafficEncryption": settings.environment.training.instance_count > 1,
@@ -146,25 +146,28 @@ def request(
     return request
 
 
-def channel(name: str, settings: Any) -> dict[str, Any]:
+def channel(name: str, given: Any, settings: Settings) -> dict[str, Any]:
     """One entry of InputDataConfig: what there is of the channel `name`."""
     return {
         "ChannelName": name,
-        "ContentType": settings.content_type,
+        "ContentType": given.content_type,
         "DataSource": {
             "S3DataSource": {
                 "S3DataDistributionType": "FullyReplicated",
-                **found(name, settings),
+                **found(name, given, settings),
             }
         },
     }
 
 
-def found(name: str, settings: Any) -> dict[str, str]:
+def found(name: str, given: Any, settings: Settings) -> dict[str, str]:
     """What CheckData found for a channel, or a transform made, as the fields of an S3 source."""
-    if settings.made_by:
-        uri = fmt(f"{{}}/manifests/{name}.json", f"$.transforms.{settings.made_by}.output")
-        return {"S3DataType": "ManifestFile", "S3Uri.$": uri}
+    if given.made_by:
+        output = f"$.transforms.{given.made_by}.output"
+        if settings.pipeline.transforms[given.made_by].program:
+            # A folder of what the job uploaded when it had ended well; the slash keeps its namesakes out.
+            return {"S3DataType": "S3Prefix", "S3Uri.$": fmt(f"{{}}/{name}/", output)}
+        return {"S3DataType": "ManifestFile", "S3Uri.$": fmt(f"{{}}/manifests/{name}.json", output)}
     path = f"$.run.channels['{name}']"
     return {"S3DataType.$": f"{path}.type", "S3Uri.$": f"{path}.uri"}
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from .programs import bundle, described, output_of, program, times
 from .trainings import training
 from .transforms import find_transform
 from .tuning import find_tuning
@@ -39,20 +40,15 @@ def named_jobs(operation: str, kind: str, day: str, print_: str) -> Iterator[str
 
 def processing(name: str, job: Mapping[str, str], done: Mapping[str, Any]) -> dict[str, Any]:
     """What Evaluate would have left at `$.evaluation`. Raises Unusable."""
-    found = client("sagemaker").describe_processing_job(ProcessingJobName=name)
-    if found["ProcessingJobStatus"] != "Completed":
-        raise Unusable(f"it is {found['ProcessingJobStatus']}")
+    found = described(name)
     if job["model"]:
         # Trained twice from the same, a model need not be the same.
         artifact = done[job["model"]]["ModelArtifacts"]["S3ModelArtifacts"]
         inputs = [i.get("S3Input", {}).get("S3Uri") for i in found.get("ProcessingInputs", [])]
         if artifact not in inputs:
             raise Unusable(f"it did not read {artifact}")
-    outputs = found.get("ProcessingOutputConfig", {}).get("Outputs", [])
-    uri = next((o["S3Output"]["S3Uri"] for o in outputs if o["OutputName"] == job["output"]), "")
-    report = f"{uri.rstrip('/')}/evaluation.json"
-    ended = found.get("ProcessingEndTime") or found["LastModifiedTime"]
-    check_age(head(report, "report"), "report", found["CreationTime"], ended)
+    report = f"{output_of(found, job['output'])}/evaluation.json"
+    check_age(head(report, "report"), "report", *times(found))
     return {
         "ProcessingJobName": name,
         "ProcessingJobArn": found["ProcessingJobArn"],
@@ -65,6 +61,8 @@ def processing(name: str, job: Mapping[str, str], done: Mapping[str, Any]) -> di
 KINDS: dict[str, tuple[str, str, Callable[..., dict[str, Any]]]] = {
     "training": ("list_training_jobs", "Training", training),
     "processing": ("list_processing_jobs", "Processing", processing),
+    "program": ("list_processing_jobs", "Processing", program),
+    "bundle": ("list_processing_jobs", "Processing", bundle),
 }
 
 

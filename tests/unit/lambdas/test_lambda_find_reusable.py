@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from botocore.validate import ParamValidator
 
 from pipeline.lambdas.find_reusable import handler as reusable
-from pipeline.lambdas.find_reusable import jobs, trainings, versions, whole
+from pipeline.lambdas.find_reusable import jobs, programs, trainings, versions, whole
 
 NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)
 GROUP = "arn:aws:sagemaker:eu-west-1:111122223333:model-package/iris-dev"
@@ -223,7 +223,7 @@ class Client:
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Aws:
     made = Aws()
-    for module in (whole, versions, jobs, reusable, trainings):
+    for module in (whole, versions, jobs, reusable, trainings, programs):
         monkeypatch.setattr(module, "client", made.client)
     monkeypatch.setenv("STACK_NAME", "iris-dev")
     monkeypatch.setenv("ARTIFACT_BUCKET", "artifacts")

@@ -25,6 +25,7 @@ CHANGES: dict[str, Any] = {
     "pipeline.transforms": {
         name: {
             "script": f"demo/{name}.py",
+            "program": None,
             "reads": ["raw-ones"],
             "arguments": {"SHARE": 0.5, "SHUFFLE": True},
             "quality": {},
