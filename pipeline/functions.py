@@ -39,6 +39,8 @@ FUNCTIONS = {
         Function("gate_data", "Decides whether the data of the transforms may be trained on", 60, 512),
         Function("find_baseline", "Finds what requests are to be compared with", 60),
         Function("judge_drift", "Says what follows from a comparison of requests", 60),
+        Function("explain_build", "Says what a failed build of the image said last", 60),
+        Function("start_build", "Starts a build of the image, and says how it is", 60),
         Function("notify", "Tells Slack; never fails a run", 30),
         Function("query_training_metrics", "Reads a training job's final metrics by name", 60),
         Function("request_approval", "Keeps the task token until a human decides", 60),

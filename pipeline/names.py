@@ -12,6 +12,8 @@ from typing import Any
 
 # One role per actor; the Lambdas have one each besides.
 ROLES = ("StateMachine", "Training", "Processing", "Model", "Scheduler", "Transform")
+# By these a buildspec is told what to push; by the first a build of the pipeline's own image is known.
+BUILD_TAG, BUILD_REPOSITORY = "IMAGE_TAG", "IMAGE_REPOSITORY"
 # `-<YYYYMMDD>-<8 hex>-<kind><redrive>-<wait>-<retry>`: what a job's name adds to the stack's, within
 # SageMaker's 63.
 JOB_SUFFIX = len("-20261122-0123abcd-c00-0-0")
@@ -130,6 +132,21 @@ class Names:
     @property
     def monitor_arn(self) -> str:
         return self.arn("states", f"stateMachine:{self.monitor}")
+
+    @property
+    def build(self) -> str:
+        """The CodeBuild project that [build] makes."""
+        return f"{self.stack}-build"
+
+    @property
+    def build_log_group(self) -> str:
+        return f"/aws/codebuild/{self.build}"
+
+    @property
+    def registry(self) -> str:
+        """Host name of the account's image registry."""
+        suffix = "amazonaws.com.cn" if self.partition == "aws-cn" else "amazonaws.com"
+        return f"{self.account}.dkr.ecr.{self.region}.{suffix}"
 
     @property
     def state_machine_log_group(self) -> str:

@@ -97,6 +97,10 @@ def _once(plan: Plan, settings: Settings, clients: Clients, say: Say, done: Appl
         action = account.prepare(clients, plan.account_stack, bucket, say)
         _change(clients, action, dict(action.parameters), bucket, say, done)
     _upload(plan, settings, clients, say, done)
+    if settings.pipeline.build is not None:
+        done.image_uri = _later(settings, clients, plan, say)
+        _change(clients, plan.pipeline_stack, dict(plan.pipeline_stack.parameters), bucket, say, done)
+        return
     image = make.ensure(clients, settings, resolve.source(settings), say)
     if image.tag != plan.image.tag or plan.image.digest not in {"", image.digest}:
         raise ApplyError(
@@ -108,6 +112,24 @@ def _once(plan: Plan, settings: Settings, clients: Clients, say: Say, done: Appl
     parameters = dict(plan.pipeline_stack.parameters)
     parameters.update(dict.fromkeys(plan.pipeline_stack.unresolved, image.uri))
     _change(clients, plan.pipeline_stack, parameters, bucket, say, done)
+
+
+def _later(settings: Settings, clients: Clients, plan: Plan, say: Say) -> str:
+    """The image that the workflow builds: by digest where the registry has it, else by its tag-to-be."""
+    wanted = resolve.source(settings)
+    name = f"{wanted.repository}:{wanted.tag}"
+    if wanted.tag != plan.image.tag:
+        raise ApplyError(
+            f"planned image {plan.image.tag}, found {wanted.tag}",
+            where=wanted.repository,
+            hint="the container folder changed meanwhile: apply again",
+        )
+    found = resolve.lookup(clients, wanted)
+    if found is None:
+        say(f"image {name}: not built here; the next run has CodeBuild build it")
+        return f"{resolve.registry(clients)}/{name}"
+    say(f"image {name} is in the registry: runs build nothing")
+    return found.uri
 
 
 def _change(

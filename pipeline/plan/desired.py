@@ -69,12 +69,16 @@ def pipeline(
         commit: the last one that could have changed what is deployed; empty leaves the parameter alone.
     """
     template = templates.parse(rendered.template)
-    uri = image.uri or f"{registry}/{image.repository}:{image.tag}"
+    by_tag = f"{registry}/{image.repository}:{image.tag}"
+    # What the workflow builds is known by its tag until a run knows the digest, and afterwards no other way:
+    # the stack is the same before the first run and after it.
+    built = settings.pipeline.build is not None
+    uri = by_tag if built else image.uri or by_tag
     offered = {IMAGE_PARAMETER: uri, "ArtifactBucket": settings.artifact_bucket}
     if commit:
         offered[COMMIT_PARAMETER] = commit
     given = declared(template, offered)
-    unresolved = () if image.uri else tuple(name for name in given if name == IMAGE_PARAMETER)
+    unresolved = () if image.uri or built else tuple(name for name in given if name == IMAGE_PARAMETER)
     tags = {**Names.of(settings).tags, ACCOUNT_STACK_TAG: account_stack_name(settings)}
     return DesiredStack("pipeline", settings.stack_name, template, given, tags, unresolved)
 
@@ -83,6 +87,7 @@ def uploads(settings: Settings, rendered: Rendered, *stacks: StackAction) -> lis
     """The functions' and scripts' code, and templates too large for a request; none is there yet."""
     named = [(package.name, package) for package in rendered.lambdas]
     named += [(f"Glue: {package.name}", package) for package in rendered.scripts]
+    named += [(f"CodeBuild: {rendered.context.name}", rendered.context)] if rendered.context else []
     # Two transforms may share a script.
     code = {package.key: (what, package) for what, package in reversed(named)}
     found = [

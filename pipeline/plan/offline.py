@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline import git
 from pipeline.aws.stacks import Stack
@@ -98,7 +98,7 @@ def compute(settings: Settings, ref: str | None = None) -> Plan:
     host = f"{account}.dkr.ecr.{region}.amazonaws.com{'.cn' if region.startswith('cn-') else ''}"
     then = _at(settings, commit, name, host)
     rendered, source = render(settings), resolve.source(settings)
-    image = _image(source, then, name)
+    image = _image(source, then, name, "workflow" if settings.pipeline.build else "build")
     by_type = functools.partial(registry.replaces, region=region)
     standing = then.stacks if then else {}
     account_wanted = desired.account(settings)
@@ -160,13 +160,15 @@ def resolve_base(root: Path, ref: str | None) -> tuple[str, str]:
     )
 
 
-def _image(source: resolve.ImageSource, then: _Base | None, name: str) -> ImageAction:
+def _image(
+    source: resolve.ImageSource, then: _Base | None, name: str, how: Literal["build", "workflow"]
+) -> ImageAction:
     if then and then.tag == source.tag:
         return ImageAction(
             source.repository, source.tag, how="reuse", why=f"the container folder is as at {name}"
         )
     return ImageAction(
-        source.repository, source.tag, how="build", why=f"the container folder is not as at {name}"
+        source.repository, source.tag, how=how, why=f"the container folder is not as at {name}"
     )
 
 

@@ -57,7 +57,7 @@ def compute(settings: Settings, clients: Clients) -> Plan:
     """What `apply` would do now. Two calls without a change between give equal plans."""
     rendered = render(settings)
     source = resolve.source(settings)
-    image = _image(clients, source)
+    image = _image(clients, source, by_workflow=settings.pipeline.build is not None)
     # A commit to the docs changes nothing here.
     commit = git.last_change(Path(settings.root), made_from(settings))
     wanted = desired.pipeline(settings, rendered, image, resolve.registry(clients), commit)
@@ -81,7 +81,7 @@ def _action(clients: Clients, wanted: desired.DesiredStack) -> StackAction:
     return desired.action(wanted, stacks.read(clients, wanted.name), by_type)
 
 
-def _image(clients: Clients, source: resolve.ImageSource) -> ImageAction:
+def _image(clients: Clients, source: resolve.ImageSource, *, by_workflow: bool) -> ImageAction:
     found = resolve.lookup(clients, source)
     if found is not None:
         why = "the registry has it: same source, lock, base and build arguments"
@@ -89,6 +89,9 @@ def _image(clients: Clients, source: resolve.ImageSource) -> ImageAction:
         return ImageAction(
             source.repository, source.tag, found.digest, found.uri, "reuse", why, told_by_scanner
         )
+    if by_workflow:
+        why = "not in the registry; CodeBuild builds it in the next run"
+        return ImageAction(source.repository, source.tag, how="workflow", why=why)
     engine = engines.find()
     if engine is None:
         return ImageAction(source.repository, source.tag, how="missing", why="no container engine answers")

@@ -91,7 +91,12 @@ def span(seconds: float) -> str:
 
 def image(plan: Plan) -> str:
     """Whether the image is built, why, and what the scanner found."""
-    verbs = {"reuse": "not built", "build": "built", "missing": "cannot be built"}
+    verbs = {
+        "reuse": "not built",
+        "build": "built",
+        "workflow": "built by the run",
+        "missing": "cannot be built",
+    }
     parts = [f"{verbs.get(plan.image.how, 'unknown')}: {plan.image.why or 'not looked up'}", plan.image.scan]
     return "; ".join(filter(None, parts))
 

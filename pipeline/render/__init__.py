@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import DefinitionError
 from pipeline.functions import FUNCTIONS
 from pipeline.names import JOB_SUFFIX, MAX_NAME, Names
-from pipeline.render import asl, glue, lambdas, template
+from pipeline.render import asl, build, glue, lambdas, template
 from pipeline.render.account import account
 from pipeline.render.context import Context
 from pipeline.render.model import LambdaPackage, Rendered
@@ -41,10 +41,19 @@ def render(settings: Settings) -> Rendered:
             hint="shorten the pipeline's or the environment's name",
         )
     machine, permissions, monitor = asl.load(settings)
+    if settings.workflow is not None:
+        machine = settings.workflow.asl
     root = Path(settings.root)
     packages = tuple(lambdas.package(root, folder) for folder in _invoked(names, machine, monitor or {}))
     context = Context(settings, names, machine, permissions, packages, monitor)
-    return Rendered(machine, template.build(context), packages, glue.packages(settings), monitor)
+    return Rendered(
+        machine,
+        template.build(context),
+        packages,
+        glue.packages(settings),
+        monitor,
+        build.package(settings),
+    )
 
 
 def _invoked(names: Names, *machines: dict[str, object]) -> list[str]:

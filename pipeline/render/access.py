@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pipeline.settings.model import Environment, GitHub, Project, Settings
 
 # What names of our resources end with after the environment's, besides the functions'.
-SUFFIXES = ("alarms", "account", *(folder.replace("_", "-") for folder in FUNCTIONS))
+SUFFIXES = ("alarms", "account", "build", *(folder.replace("_", "-") for folder in FUNCTIONS))
 # https://docs.github.com/en/repositories/configuring-branches-and-merges-in-your-repository: the branches
 # that a merge queue makes.
 QUEUE = "gh-readonly-queue"

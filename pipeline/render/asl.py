@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pipeline
 from pipeline import caches
 from pipeline.errors import DefinitionError
-from pipeline.render import glue
+from pipeline.render import build, glue
 from pipeline.render.lambdas import sources
 from pipeline.render.model import canonical
 
@@ -33,13 +33,15 @@ def definition_path(settings: Settings) -> Path:
 def settings_json(settings: Settings) -> str:
     """What a definition gets: all settings but the folder they lie in, with the names derived from them.
 
-    Where there are transforms, `code` says where their scripts lie, by content.
+    `code` says, by content, where the scripts of transforms lie, and the image's context where the workflow
+    builds it.
     """
     data = settings.model_dump(mode="json", exclude={"root"})
     for name in ("stack_name", "artifact_bucket", "data_bucket"):
         data[name] = getattr(settings, name)
     data["captured_percent"] = settings.pipeline.captured_percent
-    if code := glue.locations(settings):
+    image = build.location(settings)
+    if code := {**glue.locations(settings), **({"image": image} if image else {})}:
         data["code"] = code
     return canonical(data)
 

@@ -140,6 +140,18 @@ def _judge_drift(context: Context) -> list[Statement]:
     ]
 
 
+def _explain_build(context: Context) -> list[Statement]:
+    streams = context.names.arn("logs", f"log-group:{context.names.build_log_group}:log-stream:*")
+    return [allow("logs:GetLogEvents", streams)]
+
+
+def _start_build(context: Context) -> list[Statement]:
+    project = context.names.arn("codebuild", f"project/{context.names.build}")
+    return [
+        allow(["codebuild:BatchGetBuilds", "codebuild:ListBuildsForProject", "codebuild:StartBuild"], project)
+    ]
+
+
 def _notify(context: Context) -> list[Statement]:
     secret = context.settings.environment.notification.slack_secret
     if not (secret and context.settings.environment.notification.enabled):
@@ -190,6 +202,8 @@ _FUNCTIONS = {
     "find_baseline": _find_baseline,
     "judge_drift": _judge_drift,
     "gate_data": _gate_data,
+    "explain_build": _explain_build,
+    "start_build": _start_build,
     "notify": _notify,
     "query_training_metrics": _query_training_metrics,
     "request_approval": _request_approval,

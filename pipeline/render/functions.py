@@ -113,9 +113,15 @@ def _collect_superseded(context: Context) -> dict[str, Any]:
     return {**_stack(context), "KEEP": str(context.settings.pipeline.keep_endpoint_configs)}
 
 
+def _none(_: Context) -> dict[str, Any]:
+    return {}
+
+
 _ENVIRONMENT = {
     "check_data": _check_data,
     "find_reusable": _find_reusable,
+    "explain_build": _none,
+    "start_build": _none,
     "find_champion": _stack,
     "gate": _stack,
     "find_baseline": _find_baseline,

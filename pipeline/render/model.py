@@ -45,11 +45,13 @@ class Rendered:
     scripts: tuple[LambdaPackage, ...] = ()
     # The second state machine, which [monitor] wants.
     monitor: dict[str, Any] | None = None
+    # The source of the image, which [build] has the workflow build.
+    context: LambdaPackage | None = None
 
     @property
     def code(self) -> tuple[LambdaPackage, ...]:
         """All that must be in the bucket before the template is applied."""
-        return (*self.lambdas, *self.scripts)
+        return (*self.lambdas, *self.scripts, *([self.context] if self.context else []))
 
     @property
     def asl_json(self) -> str:

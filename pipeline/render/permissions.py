@@ -186,6 +186,27 @@ def _glue(called: Call, parameters: dict[str, Any], names: Names) -> list[Statem
     return [allow(actions, names.arn("glue", f"job/{pattern_of(parameters, 'JobName', f'{names.stack}-*')}"))]
 
 
+def _codebuild(called: Call, parameters: dict[str, Any], names: Names) -> list[Statement]:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/connect-codebuild.html#codebuild-iam"""
+    if called.operation != "StartBuild":
+        return []
+    project = names.arn("codebuild", f"project/{pattern_of(parameters, 'ProjectName', f'{names.stack}-*')}")
+    if called.pattern != "sync":
+        return [allow("codebuild:StartBuild", project)]
+    rule = names.arn("events", "rule/StepFunctionsGetEventForCodeBuildStartBuildRule")
+    return [
+        allow(["codebuild:BatchGetBuilds", "codebuild:StartBuild", "codebuild:StopBuild"], project),
+        allow(["events:PutTargets", "events:PutRule", "events:DescribeRule"], rule),
+    ]
+
+
+def _ecr(called: Call, parameters: dict[str, Any], names: Names) -> list[Statement]:
+    if called.operation != "DescribeImages":
+        return []
+    repository = pattern_of(parameters, "RepositoryName", f"{names.project}/*")
+    return [allow("ecr:DescribeImages", names.arn("ecr", f"repository/{repository}"))]
+
+
 def _states(called: Call, parameters: dict[str, Any], _: Names) -> list[Statement]:
     """https://docs.aws.amazon.com/step-functions/latest/dg/connect-stepfunctions.html#states-iam"""
     machine = str(parameters.get("StateMachineArn", ""))
@@ -197,6 +218,8 @@ def _states(called: Call, parameters: dict[str, Any], _: Names) -> list[Statemen
 _RULES: dict[str, Callable[[Call, dict[str, Any], Names], list[Statement]]] = {
     "applicationautoscaling": hosting_permissions.scaling,
     "cloudwatch": hosting_permissions.alarms,
+    "codebuild": _codebuild,
+    "ecr": _ecr,
     "glue": _glue,
     "lambda": _lambda,
     "sagemaker": _sagemaker,

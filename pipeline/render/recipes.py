@@ -12,6 +12,7 @@ import re
 from typing import Any
 
 from pipeline.errors import DefinitionError
+from pipeline.names import BUILD_TAG
 from pipeline.render.model import canonical
 from pipeline.render.tasks import call, tasks
 
@@ -42,6 +43,8 @@ _NOT_DECISIVE = {
 _NOT_OF_THE_PROGRAM = {"MetricDefinitions", "EnableSageMakerMetricsTimeSeries"}
 # The pipeline's own image counts by its digest; one that is written out, such as an algorithm's, by its tag.
 _OWN_IMAGE = "${ImageUri}"
+# The same, of a run that had it built: its tag stands for its content either way.
+_BUILT_IMAGE = "$.image.uri"
 _IMAGES = {"TrainingImage", "ImageUri"}
 
 # Arguments of a Glue run that say where something lies, or what it is known by.
@@ -74,6 +77,9 @@ def recipes(asl: dict[str, Any]) -> dict[str, Any]:
     for name, state in tasks(asl):
         called = call(str(state.get("Resource", "")))
         parameters = state.get("Parameters", {})
+        if called and _builds_own_image(parameters):
+            # It counts where a job runs it, by its tag.
+            continue
         if called and called.pattern == "sync":
             tagged = _tagged(parameters)
             step = _STEP.fullmatch(tagged)
@@ -94,6 +100,13 @@ def recipes(asl: dict[str, Any]) -> dict[str, Any]:
         "gate": _hash([rules, loose]),
         "serving": _hash(serving),
     }
+
+
+def _builds_own_image(parameters: dict[str, Any]) -> bool:
+    """Whether a Task starts a build that is told the tag of the pipeline's own image, itself or by Lambda."""
+    request = parameters.get("Payload", {}).get("request") or parameters
+    variables = request.get("EnvironmentVariablesOverride") if isinstance(request, dict) else None
+    return any(isinstance(each, dict) and each.get("Name") == BUILD_TAG for each in variables or [])
 
 
 def _tagged(parameters: dict[str, Any]) -> str:
@@ -122,7 +135,7 @@ def _step(
             for other, path in results.items()
             if other != name and re.search(re.escape(path) + r"(?!\w)", text)
         ),
-        "image": _OWN_IMAGE in canonical(parameters),
+        "image": any(f'"{each}"' in canonical(parameters) for each in (_OWN_IMAGE, _BUILT_IMAGE)),
     }
 
 
@@ -153,7 +166,7 @@ def _program(specification: dict[str, Any]) -> dict[str, Any]:
     found = {
         key: value
         for key, value in specification.items()
-        if key not in _NOT_OF_THE_PROGRAM and value != _OWN_IMAGE
+        if key not in _NOT_OF_THE_PROGRAM and value not in (_OWN_IMAGE, _BUILT_IMAGE)
     }
     # The same image of AWS's lies in another account of its own in each region.
     return {k: v.rpartition("/")[2] if k in _IMAGES and isinstance(v, str) else v for k, v in found.items()}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from pipeline import algorithms
-from pipeline.render import function_roles, monitor, permissions
+from pipeline.render import build, function_roles, monitor, permissions
 from pipeline.render.context import Context, Resource
 from pipeline.render.grants import channels, listing, logs, metrics
 from pipeline.render.model import canonical
@@ -28,7 +28,8 @@ def resources(context: Context) -> dict[str, Resource]:
         "Training": ("sagemaker", _training(context)),
         "Processing": ("sagemaker", _processing(context)),
         "Model": ("sagemaker", _model(context)),
-        **({"Transform": ("glue", _transform(context))} if context.settings.pipeline.transforms else {}),
+        **({"Transform": ("glue", _transform(context))} if _reads(context, "script") else {}),
+        **({"Build": ("codebuild", build.statements(context))} if context.settings.pipeline.build else {}),
         "Scheduler": ("scheduler", [allow("states:StartExecution", _machines(context))]),
         **monitor.roles(context),
     }

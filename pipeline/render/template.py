@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.render import alarms, functions, glue, machine, monitor, roles
+from pipeline.render import build as image_build
 from pipeline.render.context import Context, ref
 
 
 def build(context: Context) -> dict[str, Any]:
     """The whole template as data. Every name and ARN that settings decide is written out."""
-    sections = [roles, functions, machine, alarms, glue, monitor]
+    sections = [roles, functions, machine, alarms, glue, monitor, image_build]
     resources: dict[str, Any] = {}
     for section in sections:
         found = section.resources(context)

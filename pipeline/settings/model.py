@@ -12,6 +12,7 @@ from pydantic import Field
 
 from pipeline.settings.algorithm import Algorithm
 from pipeline.settings.base import InstanceType, Model
+from pipeline.settings.build import Build
 from pipeline.settings.gate import Champion, GateRule
 from pipeline.settings.hosting import EndpointCapacity, Rollout
 from pipeline.settings.monitor import Capture, Monitor
@@ -273,6 +274,10 @@ class PipelineSettings(Model):
         ),
     ] = None
     hyperparameters: dict[str, str | int | float | bool] = {}
+    build: Annotated[
+        Build | None,
+        Field(description="let the workflow build the image; without it `pipeline apply` does"),
+    ] = None
     metrics: list[MetricDefinition] = []
     data: Data
     transforms: Annotated[

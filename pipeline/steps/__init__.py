@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.steps.approval import Approve
+    from pipeline.steps.build import Build, BuildByLambda
     from pipeline.steps.bundle import Bundle
     from pipeline.steps.check_data import CheckData
     from pipeline.steps.deploy import Deploy
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Approve",
+    "Build",
+    "BuildByLambda",
     "Bundle",
     "CheckData",
     "Deploy",
@@ -56,6 +59,8 @@ __all__ = [
 
 _HOME = {
     "Approve": "approval",
+    "Build": "build",
+    "BuildByLambda": "build",
     "Bundle": "bundle",
     "CheckData": "check_data",
     "Deploy": "deploy",

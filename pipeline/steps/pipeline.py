@@ -6,8 +6,10 @@ from typing import Any
 
 from stepfunctions import steps
 
-from pipeline.steps import retry
+from pipeline.errors import DefinitionError
+from pipeline.steps import own_image, retry
 from pipeline.steps.block import Block, JoinsFailure
+from pipeline.steps.build import Build, BuildByLambda
 from pipeline.steps.notify import tell
 from pipeline.steps.reuse import Reuse
 from pipeline.steps.route import Route
@@ -33,6 +35,9 @@ class Pipeline(Chain):
         entry = _failure_path(settings)
         safe = {id(state) for state in reachable(entry)}
         states = [state for state in reachable(self) if id(state) not in safe]
+        if settings.pipeline.build:
+            _require_build(steps)
+            own_image.late(_with_branches(states))
         for state in states:
             _protect(state, entry)
         blocks = [step for step in steps if isinstance(step, Block)]
@@ -84,6 +89,23 @@ def _skipping(branch: list[Any], end: State, gateways: dict[int, Any]) -> list[A
     woven = _woven(whole, gateways)
     _skip(branch, Route(woven), gateways)
     return woven
+
+
+def _require_build(steps: list[Any]) -> None:
+    if not any(isinstance(step, (Build, BuildByLambda)) for step in steps):
+        raise DefinitionError(
+            "settings.toml has [build], and nothing builds",
+            hint="put Build(settings) before the first job, or drop [build]: `pipeline apply` builds then",
+        )
+
+
+def _with_branches(states: list[State]) -> list[State]:
+    """The states, and those of their branches."""
+    found = list(states)
+    for state in states:
+        for branch in state.branches if isinstance(state, steps.Parallel) else ():
+            found += _with_branches(reachable(branch))
+    return found
 
 
 def reachable(start: Any) -> list[State]:

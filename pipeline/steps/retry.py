@@ -13,9 +13,12 @@ fails the same way and costs the same money.
 
 from __future__ import annotations
 
+import math
 import re
 
 from pipeline.steps.sdk import Retry
+
+POLL_SECONDS = 15
 
 # How the AWS SDK for Java 2 spells a service in error names, where it is not simply capitalised.
 _SDK_SPELLING = {
@@ -73,6 +76,29 @@ def for_glue() -> list[Retry]:
     return [_retry(busy, 60, 5, ceiling=300), _retry(faults, 3, 3, ceiling=30)]
 
 
+def for_codebuild() -> list[Retry]:
+    """Throttling, service faults, and builds of others that fill the account's queue for now.
+
+    What CodeBuild gives no name of its own is `CodeBuild.AWSCodeBuildException`.
+    """
+    return [
+        _retry(["CodeBuild.AccountLimitExceededException"], 60, 5, ceiling=300),
+        _retry(["ThrottlingException", "CodeBuild.AWSCodeBuildException"], 15, 2, ceiling=60, backoff=4.0),
+    ]
+
+
+def soon(errors: list[str]) -> Retry:
+    """What a service says until it has seen what was told to another of its machines a moment ago."""
+    return _retry(errors, 1, 4, ceiling=8)
+
+
+def until_ended(error: str, seconds: int) -> Retry:
+    """A function that raises `error` for as long as something is under way, asked again for that long."""
+    # With jitter a pause takes half of its interval on the whole.
+    attempts = math.ceil(2 * seconds / POLL_SECONDS)
+    return _retry([error], POLL_SECONDS, attempts, ceiling=POLL_SECONDS, backoff=1.0)
+
+
 def for_aws_sdk(service: str, *, unnamed: bool = True, also: tuple[str, ...] = ()) -> list[Retry]:
     """Of an `aws-sdk:<service>` task.
 
@@ -97,6 +123,8 @@ def standard(resource: str) -> list[Retry]:
         return for_sagemaker()
     if re.search(r":states:::glue:", resource):
         return for_glue()
+    if re.search(r":states:::codebuild:", resource):
+        return for_codebuild()
     if sdk := re.search(r":states:::aws-sdk:([a-z0-9]+):", resource):
         return for_aws_sdk(sdk[1])
     return [_retry(["ThrottlingException"], 3, 3, ceiling=30)]

@@ -16,7 +16,7 @@ ALLOWED = {
     "settings": set(),
     "definitions": {"steps"},
     "steps": set(),
-    "render": {"settings"},
+    "render": {"settings", "image"},
     "image": {"settings", "aws"},
     "aws": set(),
     "check": {"settings", "render"},

@@ -138,7 +138,8 @@ def fingerprints(
 ) -> dict[str, str]:
     """What each step makes, what the model is, and the whole: of data, parameters with code, image.
 
-    The image counts by its digest: the same image has another address in another account.
+    The image counts by its digest, or by its tag where the run builds it: the same image has another address
+    in another account.
 
     Args:
         recipes: {"steps": [{"name", "recipe", "channels", "after", "image"}], "gate", "serving"}, each step
@@ -148,7 +149,7 @@ def fingerprints(
     Returns:
         One for each step, `model`, and `all`, which serving counts in, too.
     """
-    digest = image_uri.rpartition("@")[2]
+    digest = identity(image_uri)
     found: dict[str, str] = {}
     for step in recipes["steps"]:
         found[step["name"]] = _hash(
@@ -160,6 +161,12 @@ def fingerprints(
     model = _hash(recipes["gate"], *(found[name] for name in sorted(found)))
     version = data_version(item for channel in items.values() for item in channel)
     return {**found, "model": model, "all": _hash(version, model, recipes["serving"], digest)}
+
+
+def identity(image_uri: str) -> str:
+    """An image's digest; of one that the run builds its tag, which stands for its source."""
+    _, _, digest = image_uri.partition("@")
+    return digest or image_uri.rpartition(":")[2]
 
 
 def _hash(*parts: str) -> str:

@@ -1,0 +1,1 @@
+"""Lambda: why a build of the image failed, in words."""

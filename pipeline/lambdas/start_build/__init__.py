@@ -1,0 +1,1 @@
+"""Lambda: a build of the image, started and looked at."""
