@@ -121,13 +121,12 @@ def _processing(context: Context) -> list[Statement]:
     models = f"{data.prefix}output-model/*"
     statements = [
         *channels(context, "evaluate"),
-        *_job(context, "ProcessingJobs"),
         *channels(context, "transform", _reads(context, "program")),
+        *_job(context, "ProcessingJobs"),
         allow("s3:GetObject", names.bucket_arn(names.artifact_bucket, models)),
         listing(context, names.artifact_bucket, [models]),
         allow("s3:PutObject", names.bucket_arn(names.artifact_bucket, f"{names.runs_prefix}/*")),
     ]
-
     if _makes_models(context):
         # What it ships with the model, a run's transform left; the whole is a model like any other.
         runs = f"{names.runs_prefix}/*"
@@ -150,6 +149,7 @@ def _reads(context: Context, kind: Literal["script", "program"]) -> set[str]:
     """Channels that the transforms of one kind read."""
     transforms = context.settings.pipeline.transforms.values()
     return {read for transform in transforms if getattr(transform, kind) for read in transform.reads}
+
 
 def _model(context: Context) -> list[Statement]:
     names = context.names
