@@ -9,6 +9,7 @@ from pathlib import Path as FilePath
 from pipeline.check.rule import Hit, show
 from pipeline.settings import toml_file
 from pipeline.settings.loader import DEFINITIONS, SETTINGS_FILE
+from pipeline.settings.workflow import GivenWorkflow
 
 
 @dataclass
@@ -17,6 +18,8 @@ class Sources:
 
     root: FilePath
     name: str
+    # The workflow's own file, where it is not the definition's.
+    given: GivenWorkflow | None = None
     _texts: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
     @property
@@ -49,6 +52,10 @@ class Sources:
         return label, toml_file.read(path, label).line(hit.path) if path.is_file() else None
 
     def _state(self, hit: Hit) -> tuple[str, int | None]:
+        if self.given is not None:
+            # statelint leaves the first step out where it speaks of a state as such.
+            inside = hit.path if hit.path[:1] == ("States",) else ("States", *hit.path)
+            return self.given.label, self.given.line(inside)
         names = [hit.path[i + 1] for i, part in enumerate(hit.path[:-1]) if part == "States"]
         for name in reversed(names):
             # The user's own definition first, then the blocks it is built of.
@@ -59,6 +66,11 @@ class Sources:
         return f"{self.folder}/definition.py", None
 
     def _resource(self, hit: Hit) -> tuple[str, int | None]:
+        if self.given is not None and hit.path[1:2] == ("StateMachine",):
+            if hit.path[2:4] == ("Properties", "DefinitionString"):
+                return self.given.label, self.given.line(hit.path[4:])
+            if hit.path[2:4] == ("Properties", "DefinitionSubstitutions"):
+                return self.given.label, self.given.line_of(f"${{{hit.path[4] if hit.path[4:] else ''}")
         logical = re.escape(str(hit.path[1])) if len(hit.path) > 1 else "$^"
         for where, pattern in (
             ("cloudformation", rf"^\s+{logical}:"),

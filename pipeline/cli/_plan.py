@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from pipeline.cli import _output
-from pipeline.plan import told
+from pipeline.plan import given, told
 from pipeline.plan.model import DEPLOYED
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def describe(plan: Plan, full: bool = False) -> str:
         if stack.kind == "pipeline":
             lines += _uploads(plan) + _image(plan)
         lines += stack_lines(stack, full)
+    lines += [_output.paint(f"  {said}", "yellow") for said in given.words(plan)]
     lines.append("")
     lines.append(_summary(plan))
     return "\n".join(lines)

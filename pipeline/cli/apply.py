@@ -10,6 +10,8 @@ examples:
   pipeline apply iris                       plan, show it, ask, apply
   pipeline apply iris --yes                 do not ask; this is what a script needs
   pipeline apply iris --plan plan.json      exactly the plan that was reviewed, or refuse
+  pipeline apply iris --asl edited.json     a workflow edited by hand; the next apply without it puts the
+                                            definition's back
 
 A plan that was reviewed is held against one made now. If anything else would happen, nothing does, and the
 difference is told: the working tree moved (another commit came in between), the image tag moved, or the
@@ -23,10 +25,11 @@ failed and was rolled back; 130 interrupted
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    from pipeline.cli import _output, _target
+    from pipeline.cli import _given, _output, _target
 
     parser.add_argument("name", metavar="NAME", help="the pipeline")
     parser.add_argument("--plan", metavar="FILE", help="a plan written by `pipeline plan --out`")
+    _given.add_option(parser)
     parser.add_argument(
         "--yes", "-y", action="store_true", help="do not ask (without a plan, a script has to say so)"
     )
@@ -38,11 +41,12 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from pipeline.apply import apply
-    from pipeline.cli import _output, _plan, _target
+    from pipeline.cli import _given, _output, _plan, _target
     from pipeline.plan import compute, load, require_same
 
     reviewed = load(Path(args.plan)) if args.plan else None
     settings, clients = _target.resolve(args)
+    settings = _given.with_workflow(args, settings)
     plan = compute(settings, clients)
     if reviewed is not None:
         require_same(reviewed, plan, args.plan)

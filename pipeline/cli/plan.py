@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ examples:
   pipeline apply iris --plan plan.json      apply exactly that, or refuse
   pipeline plan iris --smoke                and train, gate and serve it on the sample data, somewhere else
   pipeline plan iris --offline --base main  no credentials, no target: against a commit
+  pipeline plan iris --asl edited.json      with a workflow edited by hand (render --asl-only --stdout)
   pipeline plan iris --detailed-exitcode    0 nothing to change, 10 something to change
 
 Besides resources it shows what changes in the workflow (states and ways), whom it lets do what, what the next
@@ -33,9 +35,10 @@ CHANGES = 10
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    from pipeline.cli import _output, _target
+    from pipeline.cli import _given, _output, _target
 
     parser.add_argument("name", metavar="NAME", help="the pipeline")
+    _given.add_option(parser)
     parser.add_argument(
         "--out", metavar="FILE", help="write the plan, to be given to `pipeline apply --plan`"
     )
@@ -63,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
         raise SettingsError(
             "--base is for --offline", hint="a plan is otherwise held against what is deployed"
         )
+    if args.smoke and args.asl:
+        raise SettingsError("--smoke runs what the repository says", hint="leave --asl or --smoke out")
     settings, plan, facts = _compute(args)
     smoke = _smoke(settings) if args.smoke else None
     report = build(plan, facts, smoke)
@@ -80,18 +85,20 @@ def run(args: argparse.Namespace) -> int:
 
 def _compute(args: argparse.Namespace):  # type: ignore[no-untyped-def]
     from pipeline import settings as store
-    from pipeline.cli import _target
+    from pipeline.cli import _given, _target
     from pipeline.plan import compute
 
     if args.offline:
         from pipeline.plan import offline
 
         settings = store.load(store.find_root(), args.name, args.environment)
+        settings = _given.with_workflow(args, settings)
         plan = offline.compute(settings, args.base)
         return settings, plan, offline.facts(plan)
     from pipeline.plan.observed import observe
 
     settings, clients = _target.resolve(args)
+    settings = _given.with_workflow(args, settings)
     plan = compute(settings, clients)
     return settings, plan, observe(plan, settings, clients)
 
@@ -126,6 +133,7 @@ def _next(args: argparse.Namespace, plan: Plan) -> None:
     from pipeline.cli import _output, _target
 
     apply = f"pipeline apply {args.name}{_target.same_environment(args)}"
+    apply += f" --asl {shlex.quote(args.asl)}" if args.asl else ""
     for name in filter(None, (args.markdown, args.svg)):
         _output.say(f"written to {name}")
     if args.out:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipeline.graph.compare import compared
-from pipeline.plan import graph, told
+from pipeline.plan import given, graph, told
 from pipeline.plan.markdown import block, code, details, table
 from pipeline.plan.model import DEPLOYED, Plan, PropertyChange, canonical
 from pipeline.plan.report import Report
@@ -72,7 +72,8 @@ def _head(plan: Plan, report: Report) -> str:
     against = "" if plan.against == DEPLOYED else f"\n\nComputed offline, against {code(plan.against)}."
     replaced = [c.logical_id for s in plan.stacks for c in s.changes if c.action in ("Replace", "Remove")]
     warning = f"\n\n**Replaced or removed:** {', '.join(code(n) for n in replaced[:20])}" if replaced else ""
-    return f"{title}\n\n{table(('', ''), rows)}{against}{warning}"
+    origin = "".join(f"\n\n**{code(said)}**" for said in given.words(plan))
+    return f"{title}\n\n{table(('', ''), rows)}{against}{origin}{warning}"
 
 
 def _marked(text: str, mark: bool) -> str:

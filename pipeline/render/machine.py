@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from pipeline.names import ROLES
 from pipeline.render.context import Context, Resource, get, ref, text
@@ -12,6 +13,8 @@ from pipeline.render.tasks import call, tasks
 
 # EventBridge Scheduler puts the planned time here, so that a late start still reads the right day.
 SCHEDULED_TIME = "<aws.scheduler.scheduled-time>"
+# Metadata of the state machine's resource: the workflow is a file's (`pipeline apply --asl`).
+GIVEN = "WorkflowFromFile"
 
 
 def resources(context: Context) -> dict[str, Resource]:
@@ -24,6 +27,7 @@ def resources(context: Context) -> dict[str, Resource]:
             "Type": "AWS::StepFunctions::StateMachine",
             # A run may start as soon as this exists, so what it calls comes before.
             "DependsOn": sorted(f"{function.logical_id}Function" for function in context.functions),
+            **_given(context),
             "Properties": {
                 "StateMachineName": names.stack,
                 "StateMachineType": "STANDARD",
@@ -63,6 +67,14 @@ def resources(context: Context) -> dict[str, Resource]:
         "Schedule": _schedule(context),
         **_model_metric(context),
     }
+
+
+def _given(context: Context) -> dict[str, Resource]:
+    """Marks a workflow that is not the definition's, so that whoever plans the next change is told."""
+    given = context.settings.workflow
+    if given is None:
+        return {}
+    return {"Metadata": {GIVEN: {"File": Path(given.label).name, "Sha256": given.sha256}}}
 
 
 def _parameters(context: Context) -> dict[str, Resource]:

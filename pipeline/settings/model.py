@@ -18,6 +18,7 @@ from pipeline.settings.hosting import EndpointCapacity, Rollout
 from pipeline.settings.monitor import Capture, Monitor
 from pipeline.settings.transforms import Transform, TransformCapacity, TransformName
 from pipeline.settings.tuning import Tuning
+from pipeline.settings.workflow import GivenWorkflow
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,30}$", description="lower case, digits and hyphens")]
 PipelineName = Annotated[
@@ -317,6 +318,8 @@ class Settings(Model):
     project: Project
     environment: Environment
     pipeline: PipelineSettings
+    # Instead of the definition's (`--asl FILE`); nothing that the files say, so no part of what they dump.
+    workflow: Annotated[GivenWorkflow | None, Field(exclude=True)] = None
 
     @property
     def stack_name(self) -> str:
