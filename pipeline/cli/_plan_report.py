@@ -29,7 +29,8 @@ def describe(report: Report, full: bool = False) -> str:
     few = full or not report.graph.new
     lines += _part("rights", told.rights(report), _rights(report) if few else [], full)
     if report.quality:
-        lines += _part("data quality", told.rules(report), _quality(report), full)
+        # Each of them can end a run: none is left out for being as it was.
+        lines += _part("data quality", told.rules(report), _quality(report), True)
     lines += _part("next run", told.next_run(report), _steps(report), True)
     lines += _part("cost", "a run " + told.cost(report, "run"), _cost(report), True)
     if report.smoke is not None:

@@ -10,6 +10,8 @@ from typing import Any, Literal
 # Of a frame that says nothing of its own; glue_scripts/common/rules.py.
 DEFAULT_BAD_SHARE = 0.01
 GATE = "-gate-data"
+# Arguments of a Glue script: a channel that it reads, and where it writes.
+PATH, OUTPUT = "_PATH.$", "--OUTPUT_PATH.$"
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,24 @@ def _rules(asl: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         arguments = parameters.get("Arguments") or {}
         if "--QUALITY" in arguments:
             transform = str(arguments.get("--FINGERPRINT.$", "")).rpartition(".")[2]
-            for frame, rules in json.loads(arguments["--QUALITY"]).items():
+            declared = json.loads(arguments["--QUALITY"])
+            for frame, rules in declared.items():
                 yield from ((f"{transform}/{frame}", words) for words in _of_frame(rules))
+            # The library holds what is read to a limit of bad rows also where nothing is declared.
+            for frame in _read(arguments):
+                if frame not in {name.replace("-", "_") for name in declared}:
+                    yield from ((f"{transform}/{frame}", words) for words in _of_frame({}))
         if str(parameters.get("FunctionName", "")).endswith(GATE):
             for transform, frames in (parameters["Payload"].get("rules") or {}).items():
                 for frame, limits in frames.items():
                     yield f"{transform}/{frame}", _drift(limits)
+
+
+def _read(arguments: Mapping[str, Any]) -> Iterator[str]:
+    """Names of the channels that a Glue script reads, from its `--<CHANNEL>_PATH.$`."""
+    for name in arguments:
+        if name.endswith(PATH) and name != OUTPUT:
+            yield name.removeprefix("--").removesuffix(PATH).lower()
 
 
 def _states(asl: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

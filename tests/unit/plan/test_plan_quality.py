@@ -76,6 +76,20 @@ def test_nothing_changes_where_nothing_did_and_pipelines_without_rules_have_none
     assert compare(None, {"States": {"Train": {"Type": "Task", "Parameters": {}}}}) == ()
 
 
+def test_what_is_read_without_rules_of_its_own_is_held_to_the_default() -> None:
+    found = asl({"ratings": {"bad_rows": 5}})
+    job = found["States"]["Together"]["Branches"][0]["States"]["Features"]
+    job["Parameters"]["Arguments"] |= {
+        "--OUTPUT_PATH.$": "$.o",
+        "--RATINGS_PATH.$": "$.r",
+        "--MOVIES_PATH.$": "$.m",
+    }
+    assert words(compare(found, found)) == [
+        "features/movies: bad rows: 1 % at most",
+        "features/ratings: bad rows: 5 rows at most",
+    ]
+
+
 def test_drift_that_is_only_told_says_so() -> None:
     drift = {"features": {"train": {"ks": 0.2, "action": "tell"}}}
     assert words(compare(None, asl({}, drift))) == [
