@@ -32,6 +32,8 @@ def show(args: argparse.Namespace, settings: Settings, clients: Clients) -> int:
     printer = _Printer(args.json)
     if args.step == "endpoint":
         return _endless(args, clients, logs.endpoint_source(settings), printer)
+    if args.batch:
+        return _batch(args, settings, clients, printer)
     run = _run(args, settings, clients)
     watcher, pace = Watcher(clients, run.arn), Pace(longest=2.0)
     newest: dict[Source, int] = {}
@@ -92,6 +94,15 @@ def _run(args: argparse.Namespace, settings: Settings, clients: Clients) -> Star
     return run
 
 
+def _batch(args: argparse.Namespace, settings: Settings, clients: Clients, printer: _Printer) -> int:
+    """The log of a `pipeline batch`: the one that was started last, or the one that is named."""
+    from pipeline.execution import batch, logs
+
+    job = args.batch if args.batch != "last" else batch.newest(settings, clients)
+    (source,) = logs.batch_sources(job)
+    return _endless(args, clients, source, printer)
+
+
 def _endless(args: argparse.Namespace, clients: Clients, source: Source, printer: _Printer) -> int:
     """A log without an end of its own: with --follow until Ctrl-C."""
     from pipeline.aws.pace import Pace
@@ -110,7 +121,7 @@ def _endless(args: argparse.Namespace, clients: Clients, source: Source, printer
             break
         pace.wait(news=bool(lines))
     if not printer.printed and not args.json:
-        _output.say(f"no lines in {source.group}")
+        _output.say(f"no lines in {source.group} {source.stream_prefix}".rstrip())
     return 0
 
 

@@ -11,6 +11,7 @@ examples:
   pipeline gate iris                        the newest verdict
   pipeline gate iris --explain              every number that decided it
   pipeline gate iris --execution last       of the last run, and no other
+  pipeline gate mnist --page report.html    the evaluation's page: confusion matrix, worst mistakes
   pipeline gate iris -e production --json
 
 `improvement` is positive where the new model is better than the one that served, whatever the metric's
@@ -26,16 +27,32 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--execution", metavar="ARN|NAME", help="of this run, or `last` (default: newest that was judged)"
     )
     parser.add_argument("--explain", action="store_true", help="show the whole arithmetic")
+    parser.add_argument(
+        "--page", metavar="FILE", help="write the evaluation's HTML page there, if it left one"
+    )
     _target.add_target_options(parser)
     _output.add_json_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
     from pipeline.cli import _output, _target
+    from pipeline.errors import ExecutionError
     from pipeline.execution import gate
 
     settings, clients = _target.resolve(args)
     found = gate.find(settings, clients, args.execution)
+    if args.page:
+        text = gate.page(clients, found)
+        if not text:
+            raise ExecutionError(
+                f"its evaluation left no {gate.PAGE}",
+                where=found["report"] or found["execution"],
+                hint="an evaluation may write one beside evaluation.json, as container/mnist does",
+            )
+        Path(args.page).write_text(text, encoding="utf-8")
+        _output.say(f"wrote {args.page}")
     if args.json:
         _output.print_json(found)
         return 0

@@ -11,6 +11,7 @@ examples:
   pipeline logs iris Train --tail 50        the newest training job, though later runs found nothing new
   pipeline logs iris --follow               as it comes
   pipeline logs iris endpoint               what the endpoint's containers print
+  pipeline logs iris --batch                what the last `pipeline batch` printed
 """
 
 
@@ -20,6 +21,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="the pipeline")
     parser.add_argument(
         "step", metavar="STEP", nargs="?", help="a state such as Train; or `endpoint`, `machine`"
+    )
+    parser.add_argument(
+        "--batch",
+        metavar="JOB",
+        nargs="?",
+        const="last",
+        help="of a `pipeline batch` instead of a run (default: the one started last)",
     )
     parser.add_argument(
         "--execution",
@@ -34,6 +42,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from pipeline.cli import _logs, _target
+    from pipeline.errors import SettingsError
 
+    if args.batch and (args.step or args.execution):
+        raise SettingsError("--batch is no part of a run", hint=f"pipeline logs {args.name} --batch")
     settings, clients = _target.resolve(args)
     return _logs.show(args, settings, clients)

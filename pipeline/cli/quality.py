@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 HELP = "whether a run's data kept its rules, and what was measured"
@@ -11,9 +13,10 @@ examples:
   pipeline quality iris                     the newest verdict: what was broken, or that all is well
   pipeline quality iris --all               every rule: measured, allowed
   pipeline quality iris --execution last    of the last run, and no other
+  pipeline quality iris --bad-rows bad.jsonl     the rows in quarantine, each with its reason
   pipeline quality iris --json
 
-Bad rows lie in the quarantine that is named, with the reason beside each: docs/explanation/data-quality.md.
+What the rules are, and what becomes of bad rows: docs/explanation/data-quality.md.
 """
 WIDEST = 60
 
@@ -26,6 +29,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--execution", metavar="ARN|NAME", help="of this run, or `last` (default: newest that was judged)"
     )
     parser.add_argument("--all", action="store_true", help="show every rule, not only those that were broken")
+    parser.add_argument(
+        "--bad-rows",
+        metavar="FILE",
+        help="write the bad rows there as JSON lines, also those within the limit",
+    )
     _target.add_target_options(parser)
     _output.add_json_option(parser)
 
@@ -36,6 +44,9 @@ def run(args: argparse.Namespace) -> int:
 
     settings, clients = _target.resolve(args)
     found = data_quality.find(settings, clients, args.execution)
+    if args.bad_rows:
+        count = _write(args.bad_rows, data_quality.bad_rows(clients, found))
+        _output.say(f"wrote {count:,} bad rows to {args.bad_rows}")
     if args.json:
         _output.print_json(found)
         return 0
@@ -44,6 +55,15 @@ def run(args: argparse.Namespace) -> int:
     print(_table(found["results"]) if args.all and found["results"] else _words(found))
     print(f"  report: {found['report']}")
     return 0
+
+
+def _write(name: str, lines: Iterable[str]) -> int:
+    count = 0
+    with Path(name).open("w", encoding="utf-8") as file:
+        for line in lines:
+            file.write(f"{line}\n")
+            count += 1
+    return count
 
 
 def _words(found: dict[str, Any]) -> str:

@@ -41,6 +41,7 @@ OVER = frozenset({"Completed", "Failed", "Stopped"})
 USUAL_INSTANCE = "ml.m5.large"
 # A job's name: `<stack>-batch-<YYYYMMDDHHMMSS>-<4 hex>`, within 63.
 LONGEST_NAME = 63
+SUFFIX = len("-batch-YYYYMMDDHHMMSS-0000")
 
 
 @dataclass(frozen=True)
@@ -200,9 +201,31 @@ def run(settings: Settings, clients: Clients, wanted: Wanted, say: Callable[[str
         raise ExecutionError(
             f"{batch.status}: {batch.reason or 'no reason was told'}{written}",
             where=f"transform job {batch.job}",
-            hint="its log: group /aws/sagemaker/TransformJobs, streams " + batch.job,
+            hint=f"its log: pipeline logs {settings.name} --batch {batch.job}",
         )
     return batch
+
+
+def newest(settings: Settings, clients: Clients) -> str:
+    """Name of the batch that was started last.
+
+    Raises:
+        ExecutionError: there was none.
+    """
+    prefix = f"{settings.stack_name[: LONGEST_NAME - SUFFIX].rstrip('-')}-batch-"
+    with told(clients.target.name):
+        pages = clients.sagemaker.get_paginator("list_transform_jobs").paginate(
+            NameContains=prefix, SortBy="CreationTime", SortOrder="Descending"
+        )
+        for page in pages:
+            for job in page["TransformJobSummaries"]:
+                if str(job["TransformJobName"]).startswith(prefix):
+                    return str(job["TransformJobName"])
+    raise ExecutionError(
+        "there was no batch yet",
+        where=settings.stack_name,
+        hint=f"pipeline batch {settings.name} --from rows.csv",
+    )
 
 
 def _files(source: Path) -> list[tuple[Path, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -62,6 +63,31 @@ def failed(clients: Clients, arn: str) -> list[str]:
     with told(clients.target.name):
         found = _verdict(clients, arn)
     return list(found["failed"]) if found else []
+
+
+def bad_rows(clients: Clients, found: dict[str, Any]) -> Iterator[str]:
+    """Every row in quarantine as a line of JSON: the row, `_reason`, `_line`, and in which `_frame` it was.
+
+    Raises:
+        ExecutionError: the report of this run's data is gone, and with it where they lie.
+    """
+    if found["results"] is None:
+        raise ExecutionError("the report is gone", where=found["report"])
+    places = {
+        each["quarantine"]: "/".join(part for part in (each["transform"], each["frame"]) if part)
+        for each in found["results"]
+        if each["quarantine"]
+    }
+    with told(clients.target.name):
+        for place, frame in sorted(places.items()):
+            split = urlsplit(place)
+            pages = clients.s3.get_paginator("list_objects_v2").paginate(
+                Bucket=split.netloc, Prefix=split.path[1:]
+            )
+            for key in (item["Key"] for page in pages for item in page.get("Contents", [])):
+                for line in clients.s3.get_object(Bucket=split.netloc, Key=key)["Body"].iter_lines():
+                    if line:
+                        yield json.dumps({"_frame": frame, **json.loads(line)}, ensure_ascii=False)
 
 
 def _verdict(clients: Clients, arn: str) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 # Runs that found nothing new judged nothing; so many are looked at for one that did.
 LOOKED_AT = 50
+# What an evaluation may leave beside its report, for people.
+PAGE = "report.html"
 
 
 def find(settings: Settings, clients: Clients, which: str | None = None) -> dict[str, Any]:
@@ -26,8 +29,9 @@ def find(settings: Settings, clients: Clients, which: str | None = None) -> dict
         which: an execution's ARN or name, or `last`; None: the newest in which a gate decided.
 
     Returns:
-        execution, status, and the gate's approved, reason, metrics, results, champion, explanation; for a
-        model that was used again also `again` (why) and, where it is known, `judged_in` (the execution).
+        execution, status, and the gate's approved, reason, metrics, results, champion, explanation; `report`,
+        where the evaluation's lies ("": not known); for a model that was used again also `again` (why) and,
+        where it is known, `judged_in` (the execution).
 
     Raises:
         ExecutionError: there is no such run, or no gate decided in it.
@@ -61,6 +65,22 @@ def explanation(clients: Clients, execution_arn: str) -> str:
     return str(found["explanation"]) if found else ""
 
 
+def page(clients: Clients, found: dict[str, Any]) -> str:
+    """The page that the evaluation left beside its report; "" where it left none, or it is gone."""
+    place = urlsplit(found["report"])
+    if not place.netloc:
+        return ""
+    key = f"{place.path[1:].rpartition('/')[0]}/{PAGE}"
+    with told(clients.target.name):
+        try:
+            body = clients.s3.get_object(Bucket=place.netloc, Key=key)["Body"].read()
+        except ClientError as error:
+            if code(error) not in {"NoSuchKey", "NoSuchBucket", "404"}:
+                raise
+            return ""
+    return str(body.decode())
+
+
 def _verdict(clients: Clients, arn: str) -> dict[str, Any] | None:
     data = next(passed_on(clients, arn, "gate"), None)
     if data is None:
@@ -69,7 +89,7 @@ def _verdict(clients: Clients, arn: str) -> dict[str, Any] | None:
     head = {"execution": described["name"], "status": described["status"]}
     gate = data["gate"]
     if gate.get("results") is not None:
-        return {**head, **gate}
+        return {**head, **gate, "report": _report(data)}
     return {**head, **_again(clients, data), "again": gate.get("reason", "")}
 
 
@@ -82,6 +102,7 @@ def _again(clients: Clients, data: dict[str, Any]) -> dict[str, Any]:
         "metrics": gate.get("metrics", {}),
         "results": [],
         "champion": {},
+        "report": "",
         "explanation": f"gate: not asked again\n  {gate.get('reason', '')}",
     }
     known = _metadata(clients, data.get("package", {}).get("ModelPackageArn", ""))
@@ -98,7 +119,12 @@ def _again(clients: Clients, data: dict[str, Any]) -> dict[str, Any]:
     if made is None or made["gate"].get("results") is None:
         kept = f"\n  registered with: {known['gate']}" if known.get("gate") else ""
         return {**short, "explanation": short["explanation"] + kept, "judged_in": origin}
-    return {**made["gate"], "judged_in": origin}
+    return {**made["gate"], "judged_in": origin, "report": _report(made)}
+
+
+def _report(data: dict[str, Any]) -> str:
+    found = data.get("evaluation")
+    return str(found.get("report", "")) if isinstance(found, dict) else ""
 
 
 def _metadata(clients: Clients, package: str) -> dict[str, str]:

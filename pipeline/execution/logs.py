@@ -95,6 +95,12 @@ def endpoint_source(settings: Settings, since: datetime | None = None) -> Source
     return Source("endpoint", f"{ENDPOINT_GROUP}{settings.stack_name}", start=_ms(since) if since else None)
 
 
+def batch_sources(job: str) -> list[Source]:
+    """What the containers of a batch print, and what became of each object (its `data-log`)."""
+    groups, after = JOB_GROUPS["transform job"]
+    return [Source("batch", group, f"{job}{after}") for group in groups]
+
+
 def machine_source(settings: Settings, clients: Clients, arn: str, machine_arn: str) -> Source | None:
     """The state machine's own log, if it has one."""
     with told(clients.target.name):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -147,6 +148,11 @@ def test_batches_that_fail_say_why(iris: Iris, tmp_path: Path) -> None:
     done = iris.cli("batch", "iris", "--from", str(rows), code=1)
     assert "wrong.csv: 400" in done.stderr and "is not a number" in done.stderr
     assert "1 files that were answered are in" in done.stderr
+    job = re.search(r"pipeline logs iris --batch (\S+)", done.stderr)
+    assert job, done.stderr
+    log = iris.cli("logs", "iris", "--batch").stdout
+    assert "wrong.csv" in log and "is not a number" in log, "what became of each object"
+    assert iris.cli("logs", "iris", "--batch", job[1]).stdout == log
     assert [path.name for path in Path(f"{rows}.out").iterdir()] == ["good.csv.out"]
     assert "no such file" in iris.cli("batch", "iris", "--from", str(tmp_path / "none"), code=2).stderr
     (rows / "more.json").write_text("{}")

@@ -115,6 +115,10 @@ def test_the_verdict_is_told_again_by_status_and_quality(petals: Petals) -> None
     assert found["passed"] is False and len(found["failed"]) == 2, (
         "the rule's limit, and that of all together"
     )
+    file = petals.cli.root / "bad.jsonl"
+    assert "wrote 5 bad rows" in petals.cli("quality", "petals", "--bad-rows", str(file)).stderr
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    assert {row["_frame"] for row in rows} == {"split/flowers"} and all(row["_reason"] for row in rows)
     measured = {each["rule"]: each["measured"] for each in found["results"] if each["frame"] == "flowers"}
     assert measured["malformed"] == 1 and measured["rows"] == 146
 

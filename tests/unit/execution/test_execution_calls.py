@@ -16,7 +16,7 @@ from botocore.stub import ANY, Stubber
 
 from pipeline.aws import Clients, Target
 from pipeline.errors import ExecutionError, TargetError
-from pipeline.execution import approve, invoke, logs, serving, start
+from pipeline.execution import approve, batch, invoke, logs, serving, start
 from pipeline.execution.removal import made_by_runs
 from pipeline.execution.status import warnings
 
@@ -330,6 +330,25 @@ def test_the_version_that_serves_is_read_from_the_endpoints_config(aws: Stubbed)
     found = serving.version(aws.clients, "c")
     assert found is not None
     assert (found["version"], found["approval"], found["data_date"]) == (3, "Approved", "2026-11-20")
+
+
+def test_the_newest_batch_is_the_pipelines_own(aws: Stubbed, settings: Any) -> None:
+    def job(name: str) -> dict[str, Any]:
+        arn = f"arn:aws:sagemaker:eu-west-1:111111111111:transform-job/{name}"
+        return {
+            "TransformJobName": name,
+            "TransformJobArn": arn,
+            "CreationTime": NOW,
+            "TransformJobStatus": "Failed",
+        }
+
+    asked = {"NameContains": "iris-dev-batch-", "SortBy": "CreationTime", "SortOrder": "Descending"}
+    others, own = job("my-iris-dev-batch-20261122000000-aaaa"), job("iris-dev-batch-20261121000000-bbbb")
+    aws.sagemaker.add_response("list_transform_jobs", {"TransformJobSummaries": [others, own]}, asked)
+    assert batch.newest(settings, aws.clients) == "iris-dev-batch-20261121000000-bbbb"
+    aws.sagemaker.add_response("list_transform_jobs", {"TransformJobSummaries": [others]}, asked)
+    with pytest.raises(ExecutionError, match="there was no batch yet"):
+        batch.newest(settings, aws.clients)
 
 
 def test_what_is_gone_between_endpoint_and_version_is_no_error(aws: Stubbed) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from botocore.response import StreamingBody
 
 from pipeline.errors import ExecutionError
-from pipeline.execution import gate
+from pipeline.execution import data_quality, gate
 
 VERDICT = {"approved": False, "reason": "worse", "metrics": {}, "results": [{"metric": "accuracy"}],
            "champion": {}, "explanation": "gate: rejected"}  # fmt: skip
@@ -50,6 +53,26 @@ class Clients:
         return {"CustomerMetadataProperties": self.metadata}
 
 
+class Bucket:
+    """S3 with one bucket, `b`."""
+
+    def __init__(self, objects: dict[str, bytes]) -> None:
+        self.objects = objects
+
+    def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:
+        assert Bucket == "b"
+        if Key not in self.objects:
+            raise ClientError({"Error": {"Code": "NoSuchKey", "Message": ""}}, "GetObject")
+        return {"Body": StreamingBody(io.BytesIO(self.objects[Key]), len(self.objects[Key]))}
+
+    def get_paginator(self, _name: str) -> Bucket:
+        return self
+
+    def paginate(self, Bucket: str, Prefix: str) -> list[dict[str, Any]]:
+        assert Bucket == "b"
+        return [{"Contents": [{"Key": key}]} for key in sorted(self.objects) if key.startswith(Prefix)]
+
+
 def test_the_newest_data_with_a_verdict_counts_however_far_back() -> None:
     clients: Any = Clients(
         a=[
@@ -60,7 +83,44 @@ def test_the_newest_data_with_a_verdict_counts_however_far_back() -> None:
         ]
     )
     found = gate._verdict(clients, "a")
-    assert found == {"execution": "a", "status": "FAILED", **VERDICT}
+    assert found == {"execution": "a", "status": "FAILED", **VERDICT, "report": ""}
+
+
+def test_the_page_lies_beside_the_report_that_was_judged() -> None:
+    report = "s3://b/iris-dev/runs/a/evaluation/evaluation.json"
+    clients: Any = Clients(a=[left(1, "Gate", {"gate": VERDICT, "evaluation": {"report": report}})])
+    clients.target = SimpleNamespace(name="local")
+    clients.s3 = Bucket({"iris-dev/runs/a/evaluation/report.html": b"<p>worst</p>"})
+    found = gate._verdict(clients, "a")
+    assert found is not None and found["report"] == report
+    assert gate.page(clients, found) == "<p>worst</p>"
+    clients.s3 = Bucket({})
+    assert gate.page(clients, found) == ""
+    assert gate.page(clients, {**found, "report": ""}) == ""
+
+
+def test_bad_rows_are_read_from_every_quarantine_each_with_its_frame() -> None:
+    clients: Any = SimpleNamespace(target=SimpleNamespace(name="local"))
+    clients.s3 = Bucket(
+        {
+            "r/split/quarantine/flowers/part-0": b'{"size": 99, "_reason": "too big"}\n\n',
+            "r/split/quarantine/flowers/part-1": b'{"size": -1, "_reason": "too small"}\n',
+            "r/split/quarantine/flowers2/part-0": b'{"size": 0}\n',
+        }
+    )
+    place = "s3://b/r/split/quarantine/flowers/"
+    results = [
+        {"transform": "split", "frame": "flowers", "quarantine": place},
+        {"transform": "split", "frame": "flowers", "quarantine": place},
+        {"transform": "split", "frame": "train", "quarantine": ""},
+    ]
+    rows = [json.loads(line) for line in data_quality.bad_rows(clients, {"results": results})]
+    assert rows == [
+        {"_frame": "split/flowers", "size": 99, "_reason": "too big"},
+        {"_frame": "split/flowers", "size": -1, "_reason": "too small"},
+    ]
+    with pytest.raises(ExecutionError, match="the report is gone"):
+        list(data_quality.bad_rows(clients, {"results": None, "report": "s3://b/r"}))
 
 
 def test_a_run_that_judged_nothing_has_no_verdict() -> None:
