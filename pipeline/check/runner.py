@@ -223,8 +223,6 @@ def _key(subject: Subject, settings: Settings) -> str:
     digest.update(json.dumps(vars_of(subject), sort_keys=True).encode())
     if settings.workflow is not None:
         digest.update(f"{settings.workflow.label}\0{settings.workflow.text}".encode())
-    if settings.workflow is not None:
-        digest.update(f"{settings.workflow.label}\0{settings.workflow.text}".encode())
     return digest.hexdigest()[:32]
 
 

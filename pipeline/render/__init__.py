@@ -43,8 +43,6 @@ def render(settings: Settings) -> Rendered:
     machine, permissions, monitor = asl.load(settings)
     if settings.workflow is not None:
         machine = settings.workflow.asl
-    if settings.workflow is not None:
-        machine = settings.workflow.asl
     root = Path(settings.root)
     packages = tuple(lambdas.package(root, folder) for folder in _invoked(names, machine, monitor or {}))
     context = Context(settings, names, machine, permissions, packages, monitor)
