@@ -50,8 +50,8 @@ def describe(report: dict[str, Any]) -> str:
             )
         )
         newest = report["executions"][0]
-        said = [*newest["reuse"], *filter(None, [newest["quality"], newest["rejected"]])]
-        lines += [f"    last run: {sentence}" for sentence in said]
+        said = [newest["checked"], *newest["reuse"], newest["quality"], newest["rejected"]]
+        lines += [f"    last run: {sentence}" for sentence in said if sentence]
     else:
         name = report["pipeline"]
         deployed = report["drift"] is not None

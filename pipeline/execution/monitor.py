@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from pipeline.aws.errors import code, told
 from pipeline.errors import ExecutionError, SettingsError
+from pipeline.execution import judged
 from pipeline.execution.start import Started
 from pipeline.names import Names
 
@@ -105,17 +106,32 @@ def of(clients: Clients, arn: str) -> dict[str, Any]:
     found = clients.stepfunctions.describe_execution(executionArn=arn)
     output = json.loads(found.get("output") or "{}")
     comparison, verdict = output.get("comparison", {}), output.get("verdict", {})
+    started = output.get("run", {}).get("ExecutionArn", "")
+    said = _said(found, comparison, verdict, output)
     return {
         "execution": found["name"],
         "arn": arn,
         "status": found["status"],
         "started": found["startDate"],
-        "said": _said(found, comparison, verdict, output),
+        "said": said + (_followed(clients, started) if started else ""),
         "drift": bool(verdict.get("drift")),
         "comparison": comparison,
         "verdict": verdict,
-        "run": output.get("run", {}).get("ExecutionArn", ""),
+        "run": started,
     }
+
+
+def _followed(clients: Clients, arn: str) -> str:
+    """What else is to be said of a run that drift started: that it found nothing to train on."""
+    try:
+        run = clients.stepfunctions.describe_execution(executionArn=arn)
+    except ClientError as error:
+        # Step Functions forgets after 90 days.
+        if code(error) != "ExecutionDoesNotExist":
+            raise
+        return ""
+    checked = judged.checked(run.get("output", ""))
+    return f", and ended: {checked.get('reason', '')}" if checked.get("new") is False else ""
 
 
 def _said(found: dict[str, Any], comparison: dict[str, Any], verdict: dict[str, Any], output: Any) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # Errors of runs that ended well in all but name: somebody or something said no.
 REJECTED = {"ModelRejected": "model", "DataRejected": "data", "ApprovalRejected": "model"}
-NOTHING_TOLD: dict[str, Any] = {"reuse": [], "quality": "", "rejected": "", "error": ""}
+NOTHING_TOLD: dict[str, Any] = {"checked": "", "reuse": [], "quality": "", "rejected": "", "error": ""}
 
 
 def report(settings: Settings, clients: Clients, last: int = 5) -> dict[str, Any]:
@@ -115,7 +115,11 @@ def _told(clients: Clients, summary: dict[str, Any]) -> dict[str, Any]:
     found = clients.stepfunctions.describe_execution(executionArn=summary["executionArn"])
     output, error, cause = found.get("output", ""), found.get("error", ""), found.get("cause", "")
     said = judged.sentence(judged.decided(output))
+    checked = judged.checked(output)
+    # Of an ordinary run what it did tells enough.
+    worth = checked.get("new") is False or str(checked.get("reason", "")).startswith("forced")
     return {
+        "checked": str(checked["reason"]) if worth and checked.get("reason") else "",
         "reuse": reuse.sentences(reuse.decided(output)),
         "quality": f"data rejected: {cause}" if error == "DataRejected" else said,
         "rejected": f"model rejected: {cause}" if REJECTED.get(error) == "model" else "",

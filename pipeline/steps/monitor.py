@@ -3,7 +3,7 @@
     FindBaseline: what serves, what was captured, what was it trained on?   nothing -> NotCompared
     -> CompareRequests (Glue) -> JudgeDrift                  few -> TooFewRequests, none -> NoDrift
     -> NotifyDrift -> is a run wanted for it?                no -> DriftTold
-    -> StartRun of the pipeline's own state machine, with FORCE and REASON, through the same gate
+    -> StartRun of the pipeline's own state machine, with REASON, through the same gate
 
 JudgeDrift names the run after the model that serves, and Step Functions takes a name once: the same drift
 starts no second run, however often and by however many this is carried out.

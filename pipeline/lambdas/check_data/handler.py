@@ -326,7 +326,9 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     if not reason:
         new, reason = news(read_watermark(config.watermark_parameter), version, print_)
         if force and not new:
-            new, reason = True, f"forced; {reason}"
+            new, reason = True, f"forced, without newer data: {reason}"
+    if not new and where_from["REASON"]:
+        reason = f"no newer data for what asked for this run ({where_from['REASON']}): {reason}"
     result = {
         "new": new,
         "reason": reason,
@@ -335,6 +337,8 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         "data_version": version,
         "fingerprint": print_,
         "fingerprints": {name: value for name, value in prints.items() if name != "all"},
+        # A run that comes after one that was interrupted goes on from its checkpoint; a forced one begins anew.
+        "checkpoints": run if force else prints.get("train", run),
         "provenance": {name.lower(): registrable(value) for name, value in where_from.items()},
         "execution_name": event["execution_arn"].rpartition(":")[2],
         # Manifests are written only for a run that will read them.

@@ -6,8 +6,11 @@ words, `retrain`, `why` in words and, where a run is to be started, its `name` a
 
 Drift of one model starts one run. The runs that it started are known by their names, `drift-<hash of the
 model package>-<number>`, so that Step Functions itself keeps a second start of the same from happening:
-one that is under way is waited for; after one that left the model serving, since the new one was rejected or
-there was no new data, the next may start after some days; one that broke may be tried again, three times.
+one that is under way is waited for; after one that left the model serving, since the new one was rejected,
+the next may start after some days; after one that found no newer data, after a day; one that broke may be
+tried again, three times.
+
+The run is not forced: the same data would give the same model, under another name, which drifts again.
 """
 
 from __future__ import annotations
@@ -27,6 +30,8 @@ LARGEST_REPORT_BYTES = 20_000_000
 # Errors of a run that was carried out to its end: doing the same again gives the same.
 DECIDED = ("ModelRejected", "DataRejected", "ApprovalRejected", "States.Timeout", "EndpointRolledBack")
 BROKEN_IN_A_ROW = 3
+# A run that finds no newer data costs a function call and a message: it may look again the next day.
+LOOK_AGAIN = timedelta(days=1)
 # PutMetricData takes so many a call.
 METRICS_A_CALL = 1000
 # It becomes a field of the model package.
@@ -76,7 +81,8 @@ def decide(
 
     Args:
         base: see base_name.
-        earlier: the runs that drift of this model started, first to last: name, status, startDate, error.
+        earlier: the runs that drift of this model started, first to last: name, status, startDate, error,
+            output.
     """
     runs = list(earlier)
     name = f"{base}-{len(runs) + 1}"
@@ -85,7 +91,11 @@ def decide(
     last = runs[-1]
     if last["status"] == "RUNNING":
         return "", f"{last['name']} is under way for this drift"
-    recent = [run for run in runs if now - run["startDate"] < again_after]
+    if found_nothing(last) and now - last["startDate"] < LOOK_AGAIN:
+        return "", f"{last['name']} found no newer data to train on; another may look a day after it"
+    recent = [run for run in runs if now - run["startDate"] < again_after and not found_nothing(run)]
+    if not recent and found_nothing(last):
+        return name, f"{last['name']} found no newer data to train on, and the model still serves"
     if not recent:
         return name, f"{last['name']} was {again_after.days} days ago, and the model still serves"
     broken = [run for run in recent if run["status"] != "SUCCEEDED" and run.get("error") not in DECIDED]
@@ -96,6 +106,18 @@ def decide(
     if len(broken) >= BROKEN_IN_A_ROW:
         return "", f"{len(broken)} runs for this drift broke, {last['name']} last: {last.get('error')}"
     return name, f"{last['name']} broke ({last.get('error') or last['status']})"
+
+
+def found_nothing(run: Mapping[str, Any]) -> bool:
+    """Whether a run ended well because there was nothing new to train on."""
+    if run["status"] != "SUCCEEDED":
+        return False
+    try:
+        output = json.loads(run.get("output") or "{}")
+    except ValueError:
+        return False
+    checked = output.get("run") if isinstance(output, dict) else None
+    return isinstance(checked, dict) and checked.get("new") is False
 
 
 def summary(report: Mapping[str, Any]) -> tuple[str, str]:
@@ -167,7 +189,7 @@ def retraining(event: Mapping[str, Any], report: Mapping[str, Any], now: datetim
     if not name:
         return {**no, "why": why}
     reason = f"drift: {passed(report)}"[:LONGEST_REASON]
-    return {"retrain": True, "why": why, "name": name, "input": {"FORCE": True, "REASON": reason}}
+    return {"retrain": True, "why": why, "name": name, "input": {"REASON": reason}}
 
 
 def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:

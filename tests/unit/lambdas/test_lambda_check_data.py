@@ -187,7 +187,16 @@ def test_force_trains_again(world: World) -> None:
     world.ssm.value = world.check()["watermark"]
     forced = world.check({"FORCE": True})
     assert forced["new"] is True
-    assert forced["reason"].startswith("forced")
+    assert forced["reason"].startswith("forced, without newer data: already trained on (data of 2026-03-01")
+
+
+def test_who_asked_for_a_run_is_told_that_there_is_nothing_newer(world: World) -> None:
+    world.ssm.value = world.check()["watermark"]
+    asked = world.check({"REASON": "drift: x psi 0.4 over 0.25"})
+    assert asked["new"] is False
+    assert asked["reason"].startswith(
+        "no newer data for what asked for this run (drift: x psi 0.4 over 0.25): already trained on"
+    )
 
 
 def test_a_changed_object_a_new_recipe_and_a_new_image_are_new(world: World) -> None:
@@ -276,6 +285,13 @@ def test_another_folder_that_begins_alike_is_not_read(world: World) -> None:
     before = world.check()["data_version"]
     world.s3.objects["in-train/2026-03-01/multiclass2/other.csv"] = ('"x"', 1)
     assert world.check()["data_version"] == before
+
+
+def test_checkpoints_are_those_of_the_same_training_unless_it_is_forced(world: World) -> None:
+    one, other = world.run(), world.run(execution_arn=ARN + "2")
+    assert one["checkpoints"] == other["checkpoints"] == one["fingerprints"]["train"]
+    forced = world.run({"FORCE": True})
+    assert forced["checkpoints"] == forced["run_id"]
 
 
 def test_run_ids_differ_between_executions_and_fingerprints_do_not(world: World) -> None:

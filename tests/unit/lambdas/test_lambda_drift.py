@@ -138,7 +138,8 @@ def test_drift_starts_a_run_with_its_reason(asked: Callable[..., dict[str, Any]]
     answer = asked(report())
     assert (answer["enough"], answer["drift"], answer["retrain"]) == (True, True, True)
     assert answer["name"] == f"{judge.base_name('arn:p')}-1"
-    assert answer["input"] == {"FORCE": True, "REASON": "drift: x psi 0.400 over 0.25"}
+    # Not forced: on the same data it would make the same model anew, which drifts again, and so on.
+    assert answer["input"] == {"REASON": "drift: x psi 0.400 over 0.25"}
 
 
 @pytest.mark.parametrize(
@@ -162,6 +163,21 @@ def test_the_same_drift_again_starts_nothing(asked: Callable[..., dict[str, Any]
     answer = asked(report(), runs={first: ended})
     assert answer["retrain"] is False
     assert "ModelRejected" in answer["why"]
+
+
+def test_a_run_that_found_no_newer_data_looks_again_the_next_day(
+    asked: Callable[..., dict[str, Any]],
+) -> None:
+    first = asked(report())["name"]
+    idle = {"name": first, "status": "SUCCEEDED", "output": json.dumps({"run": {"new": False}})}
+    answer = asked(report(), runs={first: {**idle, "startDate": NOW - timedelta(hours=23)}})
+    assert answer["retrain"] is False
+    assert f"{first} found no newer data" in answer["why"]
+    answer = asked(report(), runs={first: {**idle, "startDate": NOW - timedelta(hours=25)}})
+    assert (answer["retrain"], answer["name"]) == (True, f"{judge.base_name('arn:p')}-2")
+    # One that made a model, which was no better, waits for its days as before.
+    made = {**idle, "output": json.dumps({"run": {"new": True}}), "startDate": NOW - timedelta(hours=25)}
+    assert asked(report(), runs={first: made})["retrain"] is False
 
 
 @pytest.mark.parametrize("found", [report(drifted=False), report(enough=False)])
