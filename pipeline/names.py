@@ -14,6 +14,8 @@ from typing import Any
 ROLES = ("StateMachine", "Training", "Processing", "Model", "Scheduler", "Transform")
 # By these a buildspec is told what to push; by the first a build of the pipeline's own image is known.
 BUILD_TAG, BUILD_REPOSITORY = "IMAGE_TAG", "IMAGE_REPOSITORY"
+# `--build-arg NAME=value ...`, for the command line of docker build.
+BUILD_ARGUMENTS = "BUILD_ARGUMENTS"
 # `-<YYYYMMDD>-<8 hex>-<kind><redrive>-<wait>-<retry>`: what a job's name adds to the stack's, within
 # SageMaker's 63.
 JOB_SUFFIX = len("-20261122-0123abcd-c00-0-0")

@@ -19,17 +19,19 @@ BASE_VARIABLE = "PIPELINE_BASE_IMAGE"
 BASE_ARGUMENT = "BASE_IMAGE"
 
 
-def build_arguments(folder: Path, base_image: str | None = None) -> dict[str, str]:
-    """The build arguments that override the Dockerfile's: its base image, where one is given.
+def build_arguments(
+    folder: Path, base_image: str | None = None, more: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The build arguments that override the Dockerfile's: its base image, where one is given, and `more`.
 
     Args:
         folder: the container folder; a Dockerfile that declares no `ARG BASE_IMAGE` gets none.
         base_image: of the settings; $PIPELINE_BASE_IMAGE goes before it.
+        more: `[build.arguments]` of the settings.
     """
     chosen = os.environ.get(BASE_VARIABLE) or base_image
-    if not chosen or BASE_ARGUMENT not in declared(folder):
-        return {}
-    return {BASE_ARGUMENT: chosen}
+    base = {BASE_ARGUMENT: chosen} if chosen and BASE_ARGUMENT in declared(folder) else {}
+    return {**base, **(more or {})}
 
 
 def image_tag(folder: Path, arguments: Mapping[str, str]) -> str:

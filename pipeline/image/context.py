@@ -19,6 +19,8 @@ from pathlib import Path
 from pipeline.errors import SettingsError
 
 DECLARATION = "container.toml"
+# What builds the image in CodeBuild; a folder that has one is an image only once that has run.
+BUILDSPEC = "buildspec.yml"
 IGNORED_FOLDERS = frozenset({"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".git", ".venv"})
 IGNORED_SUFFIXES = (".pyc", ".pyo")
 IGNORED_NAMES = frozenset({".DS_Store"})

@@ -58,7 +58,8 @@ def source(settings: Settings) -> ImageSource:
             where=str(folder),
             hint="mend `container` in the pipeline's settings.toml",
         )
-    arguments = build_arguments(folder, settings.project.base_image)
+    build = settings.pipeline.build
+    arguments = build_arguments(folder, settings.project.base_image, build.arguments if build else None)
     repository = f"{settings.project.name}/{settings.pipeline.container}"
     return ImageSource(folder, repository, image_tag(folder, arguments), arguments)
 

@@ -2,9 +2,10 @@
 
 Without an engine nobody can build an image. Asked for the tag of a container folder as it is now
 (`src-<16 hex>`), the registry then takes a snapshot of the folder and answers with the snapshot's digest,
-as if somebody had built and pushed that very source. Jobs and endpoints run out of the snapshot, so a later
-edit does not reach what is already deployed. An image that was pushed has a snapshot too, where its source
-was at hand: so either runner can run it.
+as if somebody had built and pushed that very source; not so a folder with a buildspec, which CodeBuild
+builds and pushes here too. Jobs and endpoints run out of the snapshot, so a later edit does not reach what is
+already deployed. An image that was pushed has a snapshot too, where its source was at hand: so either runner
+can run it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from pipeline.image.context import BUILDSPEC
 from pipeline.local import builtin, context, snapshots
 
 logger = logging.getLogger("pipeline.local.ecr")
@@ -90,6 +92,9 @@ def _make_known(repository: str, tag: str) -> bool:
     if any(tag in image.get("imageTags", []) and _usable(image) for image in images):
         return True
     folder = snapshots.container_folder(repository, tag)
+    if folder and (folder / BUILDSPEC).is_file():
+        # Its own build makes it known, when that has ended well.
+        return False
     manifest = snapshots.take(folder, tag) if folder else None
     if manifest is None:
         return False

@@ -19,6 +19,8 @@ from pipeline.local import context
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 _CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
 _LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar"
+# Where in the image the folder lies.
+_PROGRAM = "opt/program"
 
 
 def place(digest: str) -> Path:
@@ -60,7 +62,7 @@ def keep_as(folder: Path | None, tag: str, digest: str) -> None:
 def made_of_folder(digest: str) -> bool:
     """Whether the image with this digest is a snapshot and nothing more: it was never built."""
     folder = place(digest)
-    return folder.is_dir() and _digest(_manifest(folder)[0]) == digest
+    return folder.is_dir() and _digest(manifest_of(folder)[0]) == digest
 
 
 def blob(image: str, digest: str) -> bytes | None:
@@ -68,7 +70,7 @@ def blob(image: str, digest: str) -> bytes | None:
     folder = place(image)
     if not folder.is_dir():
         return None
-    return next((part for part in _manifest(folder)[1:] if _digest(part) == digest), None)
+    return next((part for part in manifest_of(folder)[1:] if _digest(part) == digest), None)
 
 
 def take(folder: Path, tag: str) -> bytes | None:
@@ -80,9 +82,47 @@ def take(folder: Path, tag: str) -> bytes | None:
     copy = _copy(folder, source_part(tag))
     if copy is None:
         return None
-    manifest, _, _ = _manifest(copy)
+    manifest, _, _ = manifest_of(copy)
     _settle(copy, hashlib.sha256(manifest).hexdigest())
     return manifest
+
+
+def may_be(manifest: bytes) -> bool:
+    """Whether a manifest could be a snapshot's: one layer, which no engine makes, for it is not packed."""
+    try:
+        layers = json.loads(manifest)["layers"]
+        return len(layers) == 1 and layers[0]["mediaType"] == _LAYER_TYPE
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def layer_of(manifest: bytes) -> str:
+    """The digest of the one layer."""
+    return str(json.loads(manifest)["layers"][0]["digest"])
+
+
+def unpack(manifest: bytes, layer: bytes) -> bool:
+    """Keep what was pushed as a snapshot as just that; False if it is none, whatever it looks like."""
+    digest = _digest(manifest)
+    if place(digest).is_dir():
+        return made_of_folder(digest)
+    copy = Path(tempfile.mkdtemp(prefix="making-", dir=context.paths().images))
+    try:
+        with tarfile.open(fileobj=io.BytesIO(layer)) as archive:
+            members = archive.getmembers()
+            if not all(member.name.startswith(f"{_PROGRAM}/") for member in members):
+                return False
+            for member in members:
+                member.name = member.name.removeprefix(f"{_PROGRAM}/")
+                archive.extract(member, copy, filter="data")
+        if _digest(manifest_of(copy)[0]) != digest:
+            return False
+        _settle(copy, digest)
+    except tarfile.TarError:
+        return False
+    finally:
+        shutil.rmtree(copy, ignore_errors=True)
+    return True
 
 
 def _copy(folder: Path, source: str) -> Path | None:
@@ -110,14 +150,14 @@ def _settle(copy: Path, digest: str) -> None:
     shutil.rmtree(copy, ignore_errors=True)
 
 
-def _manifest(folder: Path) -> tuple[bytes, bytes, bytes]:
+def manifest_of(folder: Path) -> tuple[bytes, bytes, bytes]:
     """A Docker v2 schema 2 manifest with one layer, the source as a tar without times and owners; that
     layer; the configuration.
     """
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for relative, path in context_files(folder).items():
-            entry = tarfile.TarInfo(f"opt/program/{relative}")
+            entry = tarfile.TarInfo(f"{_PROGRAM}/{relative}")
             entry.mode = 0o755 if path.stat(follow_symlinks=False).st_mode & 0o100 else 0o644
             if path.is_symlink():
                 entry.type, entry.linkname = tarfile.SYMTYPE, path.readlink().as_posix()

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import DefinitionError
 from pipeline.image.address import build_arguments, image_tag
-from pipeline.image.context import context_files
-from pipeline.names import BUILD_REPOSITORY, BUILD_TAG, Names
+from pipeline.image.context import BUILDSPEC, context_files
+from pipeline.names import BUILD_ARGUMENTS, BUILD_REPOSITORY, BUILD_TAG, Names
 from pipeline.render.context import Context, Resource, get, ref
 from pipeline.render.functions import log_group
 from pipeline.render.lambdas import EPOCH, MADE_ON_UNIX
@@ -25,7 +25,6 @@ from pipeline.render.statement import Statement, allow
 if TYPE_CHECKING:
     from pipeline.settings.model import Settings
 
-BUILDSPEC = "buildspec.yml"
 ROLE = "BuildRole"
 # CloudFormation's and CodeBuild's name of a machine's size.
 _COMPUTE = "BUILD_GENERAL1_{}"
@@ -70,17 +69,27 @@ def _zipped(files: dict[str, Path]) -> bytes:
 
 
 def location(settings: Settings) -> dict[str, Any]:
-    """`{"repository", "tag", "arguments", "context": <bucket>/<key>}` for definitions; {} without [build]."""
+    """`{"repository", "tag", "variables", "context": <bucket>/<key>}` for definitions; {} without [build].
+
+    `variables` are what the buildspec is told, and all that it need be told.
+    """
     made = package(settings)
     if made is None:
         return {}
     folder = Path(settings.root) / "container" / settings.pipeline.container
-    arguments = build_arguments(folder, settings.project.base_image)
+    given = settings.pipeline.build.arguments if settings.pipeline.build else None
+    arguments = build_arguments(folder, settings.project.base_image, given)
+    repository = f"{settings.project.name}/{settings.pipeline.container}"
+    tag = image_tag(folder, arguments)
     return {
-        "repository": f"{settings.project.name}/{settings.pipeline.container}",
-        "tag": image_tag(folder, arguments),
-        "arguments": arguments,
+        "repository": repository,
+        "tag": tag,
         "context": f"{settings.artifact_bucket}/{made.key}",
+        "variables": {
+            BUILD_REPOSITORY: f"{Names.of(settings).registry}/{repository}",
+            BUILD_TAG: tag,
+            BUILD_ARGUMENTS: " ".join(f"--build-arg {k}={v}" for k, v in sorted(arguments.items())),
+        },
     }
 
 
@@ -90,11 +99,6 @@ def resources(context: Context) -> dict[str, Resource]:
     if given is None:
         return {}
     place = location(context.settings)
-    variables = {
-        BUILD_REPOSITORY: f"{names.registry}/{place['repository']}",
-        BUILD_TAG: place["tag"],
-        **dict(sorted(place["arguments"].items())),
-    }
     return {
         "BuildLogGroup": log_group(context, names.build_log_group),
         "BuildProject": {
@@ -113,7 +117,7 @@ def resources(context: Context) -> dict[str, Resource]:
                     "PrivilegedMode": True,
                     "EnvironmentVariables": [
                         {"Name": name, "Value": value, "Type": "PLAINTEXT"}
-                        for name, value in variables.items()
+                        for name, value in place["variables"].items()
                     ],
                 },
                 "TimeoutInMinutes": given.timeout_minutes,
@@ -151,9 +155,3 @@ def statements(context: Context) -> list[Statement]:
         ),
         allow("ecr:GetAuthorizationToken", "*"),
     ]
-
-
-def uri(settings: Settings) -> str:
-    """`<registry>/<repository>:<tag>`: the image of the content, whose digest only runs know."""
-    place = location(settings)
-    return f"{Names.of(settings).registry}/{place['repository']}:{place['tag']}"

@@ -27,5 +27,12 @@ class Build(Model):
             description="what the buildspec's commands run in; it has docker and the AWS CLI",
         ),
     ] = "aws/codebuild/amazonlinux-x86_64-standard:5.0"
+    arguments: Annotated[
+        dict[
+            Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")],
+            Annotated[str, Field(pattern=r"^[A-Za-z0-9_.,:/@+=-]{1,256}$")],
+        ],
+        Field(description="build arguments of the Dockerfile; the image's tag tells them"),
+    ] = {}
     timeout_minutes: Annotated[int, Field(ge=5, le=480, description="of the build itself")] = 60
     queue_minutes: Annotated[int, Field(ge=5, le=480, description="it may wait for a machine")] = 60

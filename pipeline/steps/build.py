@@ -7,9 +7,9 @@
     ExplainBuild -> BuildFailed (the run fails with what the build said last)
 
 The source is the container's folder as `pipeline apply` uploaded it, by content; what to do with it says its
-own `buildspec.yml`. It is told IMAGE_REPOSITORY and IMAGE_TAG, and has to push the one under the other. Tags
-are the content's and never move, so the tag is what fingerprints count, and the digest that the registry
-tells is what jobs and endpoints run: `$.image` holds uri, digest, tag and built.
+own `buildspec.yml`. It is told IMAGE_REPOSITORY, IMAGE_TAG and BUILD_ARGUMENTS, and has to push the one
+under the other. Tags are the content's and never move, so the tag is what fingerprints count, and the digest
+that the registry tells is what jobs and endpoints run: `$.image` holds uri, digest, tag and built.
 """
 
 from __future__ import annotations
@@ -148,18 +148,12 @@ def _kept(state_id: str, settings: Settings, *, built: bool) -> Pass:
 def request(settings: Settings) -> dict[str, Any]:
     """StartBuild's parameters: a run builds the content it was started with, whatever is applied since."""
     image, names = settings.code.image, Names.of(settings)
-    variables = {
-        BUILD_REPOSITORY: f"{names.registry}/{image.repository}",
-        BUILD_TAG: image.tag,
-        # Build arguments that differ from the Dockerfile's own, which the tag tells: BASE_IMAGE.
-        **dict(sorted(image.arguments.items())),
-    }
     return {
         "ProjectName": names.build,
         "SourceTypeOverride": "S3",
         "SourceLocationOverride": image.context,
         "EnvironmentVariablesOverride": [
-            {"Name": name, "Value": value, "Type": "PLAINTEXT"} for name, value in variables.items()
+            {"Name": name, "Value": value, "Type": "PLAINTEXT"} for name, value in image.variables.items()
         ],
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,9 @@ def fetch(s3: Any, source: dict[str, Any], version: str, folder: Path) -> str:
                 stream.write(chunk)
         with zipfile.ZipFile(archive) as packed:
             for member in packed.infolist():
+                if stat.S_ISLNK(member.external_attr >> 16):
+                    _link(packed.read(member).decode(), folder / member.filename, folder)
+                    continue
                 place = Path(packed.extract(member, folder))
                 # The archive keeps who may run a file; Python's unpacking forgets it.
                 if member.external_attr >> 16 & 0o111 and place.is_file():
@@ -79,6 +83,14 @@ def buildspec(s3: Any, source: dict[str, Any], folder: Path) -> str:
     if not place.is_relative_to(folder.resolve()) or not place.is_file():
         raise SourceFailed(f"YAML_FILE_ERROR: YAML file does not exist: {given or DEFAULT}")
     return place.read_text(encoding="utf-8")
+
+
+def _link(target: str, place: Path, folder: Path) -> None:
+    """A symbolic link of an archive; not one that leads out of it."""
+    if not (place.parent / target).resolve().is_relative_to(folder.resolve()):
+        raise zipfile.BadZipFile(f"{place.name} leads out of the archive: {target}")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.symlink_to(target)
 
 
 def _folder(s3: Any, bucket: str, prefix: str, folder: Path) -> None:

@@ -17,6 +17,11 @@ from typing import Any
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
+def programs(folder: Path) -> Path:
+    """The folder that is first on the build's PATH."""
+    return folder / "python" / "bin"
+
+
 def make(folder: Path) -> dict[str, str]:
     """Make home, tmp and virtual environment below `folder`; the variables that lead there."""
     for name in ("home", "tmp"):
@@ -43,12 +48,12 @@ def make(folder: Path) -> dict[str, str]:
     for tool in ("aws", "aws_completer"):
         own = Path(sys.executable).parent / tool
         if own.exists():
-            (venv / "bin" / tool).symlink_to(own)
+            (programs(folder) / tool).symlink_to(own)
     return {
         "HOME": str(folder / "home"),
         "TMPDIR": str(folder / "tmp"),
         "LANG": "C.UTF-8",
-        "PATH": os.pathsep.join([str(venv / "bin"), SYSTEM_PATH]),
+        "PATH": os.pathsep.join([str(programs(folder)), SYSTEM_PATH]),
         # Proxies, indexes, caches: what an installer needs on this machine.
         **_installer(),
     }

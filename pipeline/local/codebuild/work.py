@@ -116,7 +116,7 @@ class Work:
                 build, build["source"].get("location", ""), self._stream.stream if self._stream else ""
             ),
             **self._credentials,
-            **self._docker(build),
+            **self._docker(build, folder),
             **given,
         }
         result = phases.run(
@@ -176,9 +176,11 @@ class Work:
             return None
         return LogStream(session("logs"), wanted["groupName"], wanted["streamName"])
 
-    def _docker(self, build: Record) -> dict[str, str]:
+    def _docker(self, build: Record, folder: Path) -> dict[str, str]:
         """Where the engine is; a build without privileged mode has none, as on AWS."""
-        return engine.variables() if build["environment"].get("privilegedMode") else engine.NONE
+        if not build["environment"].get("privilegedMode"):
+            return engine.NONE
+        return engine.install(surroundings.programs(folder), surroundings.SYSTEM_PATH)
 
     # --- the record -----------------------------------------------------------------------------
 

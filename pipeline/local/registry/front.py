@@ -52,7 +52,10 @@ class Records(Protocol):
     def blob(self, scope: Scope, repository: str, digest: str) -> bytes | None:
         """A layer that the backend does not have, because nobody pushed the image. Any thread."""
 
-    def prepare(self, repository: str, digest: str, tag: str | None) -> None:
+    def wants_layer(self, manifest: bytes) -> str:
+        """Digest of the layer that `prepare` has to be given; empty for none."""
+
+    def prepare(self, repository: str, digest: str, tag: str | None, manifest: bytes, layer: bytes) -> None:
         """Before `add`: what takes time. Any thread."""
 
     def add(
@@ -175,7 +178,12 @@ class Front:
         if answer.status != 201:
             await respond(call.send, answer.status, answer.kept(), answer.body)
             return
-        await asyncio.to_thread(self._records.prepare, name, digest, tag)
+        wanted = self._records.wants_layer(content)
+        layer = b""
+        if wanted:
+            path = self._path(scope, f"{name}/blobs/{wanted}")
+            layer = (await forward.whole(await self._port(), "GET", path, {}, b"")).body
+        await asyncio.to_thread(self._records.prepare, name, digest, tag, content, layer)
         # The backend has it now; another push may have taken the tag meanwhile. From here to the record
         # nothing awaits, so only one of two gets it.
         refuse_if_held()

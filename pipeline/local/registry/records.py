@@ -50,7 +50,12 @@ class EcrRecords:
                     return found
         return None
 
-    def prepare(self, repository: str, digest: str, tag: str | None) -> None:
+    def wants_layer(self, manifest: bytes) -> str:
+        return snapshots.layer_of(manifest) if snapshots.may_be(manifest) else ""
+
+    def prepare(self, repository: str, digest: str, tag: str | None, manifest: bytes, layer: bytes) -> None:
+        if layer and snapshots.unpack(manifest, layer):
+            return
         folder = snapshots.container_folder(repository, tag or "")
         snapshots.keep_as(folder, tag or "", digest)
 
@@ -58,7 +63,9 @@ class EcrRecords:
         self, scope: Scope, repository: str, digest: str, tag: str | None, manifest: bytes, media_type: str
     ) -> None:
         images = self._images(scope, repository)
-        ecr.record(images, scope.account, repository, digest, tag, manifest, media_type, pushed=True)
+        # The snapshot of a folder stays one, also where a build has pushed it: no engine could run it.
+        real = not snapshots.made_of_folder(digest)
+        ecr.record(images, scope.account, repository, digest, tag, manifest, media_type, pushed=real)
         self._changed()
 
     def denial(self, scope: Scope, repository: str, action: str) -> str:

@@ -24,6 +24,7 @@ def test_all_functions_are_there() -> None:
     assert [folder.name for folder in FOLDERS] == [
         "check_data",
         "collect_superseded",
+        "explain_build",
         "find_baseline",
         "find_champion",
         "find_reusable",
@@ -34,6 +35,7 @@ def test_all_functions_are_there() -> None:
         "query_training_metrics",
         "request_approval",
         "smoke_test",
+        "start_build",
     ]
 
 

@@ -157,6 +157,7 @@ def test_an_object_is_uploaded_once_whoever_uses_it() -> None:
             LambdaPackage("vectors", script, ".py"),
             LambdaPackage("common", b"library"),
         ),
+        context=None,
     )
     settings: Any = SimpleNamespace(artifact_bucket="b")
     found = desired.uploads(settings, rendered)  # type: ignore[arg-type]
