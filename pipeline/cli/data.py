@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
-HELP = "put data by date for the next run, or list it"
+if TYPE_CHECKING:
+    from pipeline.aws import Clients
+    from pipeline.execution.data import DataObject
+    from pipeline.settings.model import Settings
+
+HELP = "put data for the run of a date, list what lies there, or make the sample"
 EPILOG = """\
 examples:
   pipeline data iris put                          its sample, for today's run
@@ -16,7 +22,9 @@ examples:
 
 A sample is pipeline/definitions/NAME/sample/, or what make_sample.py there fetches and makes: once, checked
 by checksum, kept in ~/.cache/gitops-ml-pipeline/samples for all clones.
-The date is the data's own: a run with DATE D reads the data of the day before D.
+The date is the data's own: a run with DATE D reads the data of the day before D (and, with data.window_days,
+of the days before that). Data that was put again under its date replaces what lay there; if a version was
+trained on that, it is said.
 """
 
 
@@ -24,22 +32,34 @@ def configure(parser: argparse.ArgumentParser) -> None:
     from pipeline.cli import _output, _target
 
     parser.add_argument("name", metavar="NAME", help="the pipeline")
-    parser.add_argument("action", choices=("put", "list", "sample"), help="put, list or sample")
-    parser.add_argument("--date", metavar="YYYY-MM-DD", help="the data's date (default: yesterday, UTC)")
+    parser.add_argument(
+        "action",
+        choices=("put", "list", "sample"),
+        help="put: upload for a date; list: what lies there; sample: where the sample lies",
+    )
+    parser.add_argument(
+        "--date",
+        metavar="YYYY-MM-DD",
+        help="the data's own date (default: put, yesterday, UTC, which a run of today reads; list, all)",
+    )
     parser.add_argument(
         "--from",
         dest="folder",
         metavar="DIR",
-        help="folder with one sub-folder a channel (default: the sample)",
+        help="put: a folder with one sub-folder a channel (default: the sample)",
     )
     parser.add_argument(
         "--shuffle-labels",
         type=int,
         metavar="SEED",
-        help="shuffle the label column of every CSV, by this seed",
+        help="put: with the label column of every CSV that is trained on shuffled, by this seed",
     )
     parser.add_argument(
-        "--label-column", type=int, default=0, metavar="N", help="which column (default: 0, the first)"
+        "--label-column",
+        type=int,
+        default=0,
+        metavar="N",
+        help="which column that is (default: 0, the first)",
     )
     _target.add_target_options(parser)
     _output.add_json_option(parser)
@@ -77,9 +97,23 @@ def run(args: argparse.Namespace) -> int:
         return 0
     print(_output.table([(o.channel, o.date, _output.size(o.bytes), o.uri) for o in objects]))
     if args.action == "put":
+        for sentence in _over(settings, clients, objects):
+            _output.say(sentence)
         after = data.run_date(objects[0].date)
         _output.say(f"next: pipeline run {args.name}{_target.same_environment(args)} --date {after} --follow")
     return 0
+
+
+def _over(settings: Settings, clients: Clients, put: list[DataObject]) -> list[str]:
+    """What is to be said where data of that day was there already."""
+    from pipeline.execution import data, trained
+
+    day = data.parse_day(put[0].date)
+    now = {item.uri for item in put}
+    beside = [item.uri for item in data.listing(settings, clients, day) if item.uri not in now]
+    if not beside and not any(item.was for item in put):
+        return []
+    return trained.sentences(settings.name, put, beside, trained.versions(settings, clients, day))
 
 
 def _sample(args: argparse.Namespace) -> int:

@@ -24,12 +24,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DataObject:
-    """One object of a channel on a day (YYYY-MM-DD)."""
+    """One object of a channel on a day (YYYY-MM-DD).
+
+    Args:
+        etag: S3's.
+        was: what lay there before it was put: `same`, `other`, or nothing ("").
+    """
 
     channel: str
     date: str
     uri: str
     bytes: int
+    etag: str = ""
+    was: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -91,6 +98,7 @@ def put(
         )
     source = folder or sample.folder(settings, say)
     files = _files(settings, source)
+    before = {item.uri: item.etag for item in listing(settings, clients, day)}
     made = []
     with told(clients.target.name):
         for channel, relative in files:
@@ -100,9 +108,10 @@ def put(
                 content = shuffle_labels(content, shuffle_seed, label_column)
             suffix = settings.pipeline.data.suffix
             key = f"{key_prefix(settings, channel)}{day.isoformat()}/{suffix}{relative.as_posix()}"
-            _put(settings, clients, key, content)
+            etag = _put(settings, clients, key, content)
             uri = f"s3://{settings.data_bucket}/{key}"
-            made.append(DataObject(channel, day.isoformat(), uri, len(content)))
+            was = "" if uri not in before else "same" if before[uri] == etag else "other"
+            made.append(DataObject(channel, day.isoformat(), uri, len(content), etag, was))
     return made
 
 
@@ -110,9 +119,9 @@ def listing(settings: Settings, clients: Clients, day: date | None = None) -> li
     """What lies in the channels, by channel and date; of one day if given."""
     with told(clients.target.name):
         return [
-            DataObject(channel, found, f"s3://{settings.data_bucket}/{key}", size)
+            DataObject(channel, found, f"s3://{settings.data_bucket}/{key}", size, etag)
             for channel in settings.pipeline.data.given
-            for found, key, size in _list(settings, clients, channel)
+            for found, key, size, etag in _list(settings, clients, channel)
             if day is None or found == day.isoformat()
         ]
 
@@ -171,9 +180,9 @@ def _files(settings: Settings, source: Path) -> list[tuple[str, Path]]:
     return found
 
 
-def _put(settings: Settings, clients: Clients, key: str, content: bytes) -> None:
+def _put(settings: Settings, clients: Clients, key: str, content: bytes) -> str:
     try:
-        clients.s3.put_object(Bucket=settings.data_bucket, Key=key, Body=content)
+        answer = clients.s3.put_object(Bucket=settings.data_bucket, Key=key, Body=content)
     except ClientError as error:
         if code(error) == "NoSuchBucket":
             raise ApplyError(
@@ -182,15 +191,17 @@ def _put(settings: Settings, clients: Clients, key: str, content: bytes) -> None
                 hint=f"pipeline apply {settings.name} -e {settings.environment_name}",
             ) from error
         raise
+    return str(answer["ETag"])
 
 
-def _list(settings: Settings, clients: Clients, channel: str) -> Iterator[tuple[str, str, int]]:
+def _list(settings: Settings, clients: Clients, channel: str) -> Iterator[tuple[str, str, int, str]]:
     prefix = key_prefix(settings, channel)
     pages = clients.s3.get_paginator("list_objects_v2").paginate(Bucket=settings.data_bucket, Prefix=prefix)
     try:
         for page in pages:
             for item in page.get("Contents", []):
-                yield item["Key"][len(prefix) :].split("/", 1)[0], item["Key"], item["Size"]
+                day = item["Key"][len(prefix) :].split("/", 1)[0]
+                yield day, item["Key"], item["Size"], item["ETag"]
     except ClientError as error:
         if code(error) != "NoSuchBucket":
             raise

@@ -146,6 +146,7 @@ def test_another_gate_judges_the_old_evaluation_and_force_makes_everything_anew(
     containers = [found["package"]["InferenceSpecification"]["Containers"][0] for found in (before, after)]
     assert containers[0]["ModelDataUrl"] == containers[1]["ModelDataUrl"]
     assert "Train, Evaluate run: FORCE was given" in iris.run(DATE, "--force")
+    assert "last run: forced, without newer data: already trained on" in iris.cli("status", "iris").stdout
     assert len(jobs(iris) - made) >= 2
 
 

@@ -51,6 +51,12 @@ def test_the_report_tells_stack_run_model_and_endpoint(iris: Iris) -> None:
     assert "InService" in text
 
 
+def test_data_put_over_what_was_trained_on_says_so(iris: Iris) -> None:
+    told = iris.cli("data", "iris", "put", "--date", "2026-03-01").stderr
+    assert "the same as before, and version 1 was trained on it: a run finds nothing new there" in told
+    assert "version" not in iris.cli("data", "iris", "put", "--date", "2026-01-01").stderr
+
+
 def test_logs_are_found_by_the_names_of_states(iris: Iris) -> None:
     assert "validation_accuracy=" in iris.cli("logs", "iris", "Train").stdout
     lines = [json.loads(line) for line in iris.cli("logs", "iris", "gate", "--json").stdout.splitlines()]

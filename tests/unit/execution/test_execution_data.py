@@ -8,7 +8,8 @@ import pytest
 
 from pipeline import settings as store
 from pipeline.errors import SettingsError
-from pipeline.execution.data import parse_day, put, run_date, shuffle_labels
+from pipeline.execution.data import DataObject, parse_day, put, run_date, shuffle_labels
+from pipeline.execution.trained import sentences
 from tests.conftest import REPOSITORY
 
 ROWS = [f"{n % 3},{n}.5,{n}.25" for n in range(30)]
@@ -43,6 +44,34 @@ def test_a_run_reads_the_day_before_it() -> None:
     assert parse_day(None) == datetime.now(UTC).date() - timedelta(days=1)
     with pytest.raises(SettingsError, match="not a date"):
         parse_day("2026-02-30")
+
+
+def item(name: str, was: str) -> DataObject:
+    return DataObject("train", "2026-11-20", f"s3://b/iris/train/2026-11-20/{name}", 10, "e", was)
+
+
+@pytest.mark.parametrize(
+    ("put_now", "beside", "trained", "told"),
+    [
+        ([item("a", "")], [], [], []),
+        ([item("a", "same")], [], [], []),
+        ([item("a", "other")], [], [], ["1 objects replaced"]),
+        ([item("a", "same")], [], [4, 2], ["the same as before, and version 4, 2 was trained on it"]),
+        (
+            [item("a", "other"), item("b", "")],
+            [],
+            [4],
+            ["1 objects replaced and 1 added in data that version 4"],
+        ),
+        ([item("a", "")], ["s3://b/old", "s3://b/older"], [], ["there besides, too: s3://b/old and 1 more"]),
+    ],
+)
+def test_data_put_over_data_says_what_follows(
+    put_now: list[DataObject], beside: list[str], trained: list[int], told: list[str]
+) -> None:
+    said = sentences("iris", put_now, beside, trained)
+    assert len(said) == len(told)
+    assert all(part in sentence for part, sentence in zip(told, said, strict=True))
 
 
 def test_labels_that_only_a_transform_makes_cannot_be_shuffled_and_it_is_said() -> None:
