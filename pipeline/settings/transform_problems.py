@@ -85,6 +85,11 @@ def _reads(name: str, transform: dict[str, Any], channels: dict[str, Any]) -> It
             yield key, f"{read!r} is no channel of [data]", f"channels: {', '.join(channels) or 'none'}"
         elif isinstance(channel, dict) and channel.get("use", "train") != "transform":
             yield key, f'channel {read!r} has not use = "transform"', 'set its use = "transform"'
+        elif "script" in transform and "-" in read and isinstance(channel, dict) and channel.get("prefix"):
+            # AWS takes the path $.run.channels['a-b'].uri; statelint, which definitions pass, does not.
+            what = f"a channel that a Glue script reads has no hyphen in its name: {read!r}"
+            hint = f"lower-case letters and digits, such as {read.replace('-', '')}, here and in the script"
+            yield ("data", "channels", read), what, hint
         elif "program" in transform and read in FOLDERS:
             yield key, f"{read!r} is a folder of the job's own", "choose another name for the channel"
 

@@ -50,6 +50,11 @@ def test_what_fits_together_is_no_problem() -> None:
             "transforms.b.reads.0: channel 'train' has not use",
         ),
         (
+            {"the-ratings": {"prefix": "input", "use": "transform"}},
+            {"b": {"script": "a/b.py", "reads": ["the-ratings"]}},
+            "data.channels.the-ratings: a channel that a Glue script reads has no hyphen in its name",
+        ),
+        (
             {},
             {"train": {"script": "a/b.py", "reads": ["ratings"]}},
             "transforms.train: 'train' is a name of the",
@@ -87,6 +92,11 @@ def test_tables_of_the_wrong_shape_are_other_errors(broken: Any) -> None:
 def test_a_transform_may_read_what_another_makes() -> None:
     more = {"middle": {"made_by": "features", "use": "transform"}}
     assert problems(more, {"later": {"script": "a/later.py", "reads": ["middle"]}}) == []
+
+
+def test_a_program_finds_its_channels_as_folders_so_that_their_names_may_have_hyphens() -> None:
+    more = {"the-ratings": {"prefix": "input", "use": "transform"}}
+    assert problems(more, {"later": {"program": "preprocess", "reads": ["the-ratings"]}}) == []
 
 
 def test_channels_that_transforms_make_have_no_data_of_their_own() -> None:
