@@ -104,6 +104,10 @@ def _job(job: Job, prices: Prices, took: Duration | None) -> list[Line]:
         return [Line(job.state, "run", instances, None, None, note="nobody knows how long it takes")]
     if job.kind == "glue":
         return [_glue(job, seconds, prices, note, at_most)]
+    if job.kind == "build":
+        price = prices.find("build_minute", job.instance_type)
+        note = f"only where the registry lacks the image; {note}"
+        return [_line(job.state, "run", f"{instances}, {_seconds(seconds)}", seconds / 60, price, note, True)]
     hours = seconds / 3600 * job.count * job.times
     line = _line(job.state, "run", f"{instances}, {_seconds(seconds)}", hours, price, note, at_most)
     if job.spot and line.low is not None:

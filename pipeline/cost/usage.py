@@ -20,6 +20,7 @@ JOBS = {
     "sagemaker:createTransformJob.sync": "transform",
     "sagemaker:createHyperParameterTuningJob.sync": "training",
     "glue:startJobRun.sync": "glue",
+    "codebuild:startBuild.sync": "build",
 }
 # What a worker of Glue is billed as: https://docs.aws.amazon.com/glue/latest/dg/aws-glue-api-jobs-job.html
 DPUS = {"G.1X": 1, "G.2X": 2, "G.4X": 4, "G.8X": 8}
@@ -175,6 +176,7 @@ def _states(asl: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def _jobs(states: Mapping[str, Mapping[str, Any]], template: Mapping[str, Any]) -> Iterator[Job]:
     glue = {str(p.get("Name")): p for p in _properties(template, "AWS::Glue::Job")}
+    builds = {str(p.get("Name")): p for p in _properties(template, "AWS::CodeBuild::Project")}
     for name, state in states.items():
         kind = JOBS.get(str(state.get("Resource", "")).partition(":states:::")[2])
         if kind is None:
@@ -182,6 +184,9 @@ def _jobs(states: Mapping[str, Mapping[str, Any]], template: Mapping[str, Any]) 
         whole = state.get("Parameters") or {}
         if kind == "glue":
             yield _glue_job(name, glue, whole)
+            continue
+        if kind == "build":
+            yield _build(name, builds.get(str(whole.get("ProjectName", "")), {}))
             continue
         p = whole.get("TrainingJobDefinition") or whole
         limits = (whole.get("HyperParameterTuningJobConfig") or {}).get("ResourceLimits") or {}
@@ -217,6 +222,13 @@ def _glue_job(state: str, known: Mapping[str, Mapping[str, Any]], parameters: Ma
         minutes * 60 if minutes else None,
         name=name,
     )
+
+
+def _build(state: str, project: Mapping[str, Any]) -> Job:
+    """Of the image: none where it is there."""
+    machine = str((project.get("Environment") or {}).get("ComputeType", ""))
+    minutes = _whole(project.get("TimeoutInMinutes"))
+    return Job(state, "build", machine, 1, 0.0, minutes * 60 if minutes else None)
 
 
 def _properties(template: Mapping[str, Any], kind: str) -> Iterator[Mapping[str, Any]]:

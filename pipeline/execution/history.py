@@ -27,6 +27,8 @@ JOBS = {
     "HyperParameterTuningJobName": "tuning job",
     "JobRunId": "Glue run",
 }
+# CodeBuild's, known by `<project>:<id>`, which the answer's description holds.
+BUILD = "build"
 
 
 @dataclass
@@ -256,6 +258,9 @@ def _note_work(visit: Visit, event: Mapping[str, Any]) -> None:
             continue
         if not isinstance(data, dict):
             continue
+        build = data.get("Build")
+        if isinstance(build, dict) and build.get("Id") and (BUILD, build["Id"]) not in visit.jobs:
+            visit.jobs.append((BUILD, build["Id"]))
         for key, kind in JOBS.items():
             if data.get(key) and (kind, data[key]) not in visit.jobs:
                 visit.jobs.append((kind, str(data[key])))

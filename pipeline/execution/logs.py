@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from pipeline.aws.errors import code, told
-from pipeline.execution.history import Timeline, Visit
+from pipeline.execution.history import BUILD, Timeline, Visit
 
 if TYPE_CHECKING:
     from pipeline.aws import Clients
@@ -65,9 +65,12 @@ def sources_of(visit: Visit, clients: Clients) -> list[Source]:
     found = [
         Source(visit.name, group, f"{name}{after}")
         for kind, name in visit.jobs
+        if kind in JOB_GROUPS
         for groups, after in [JOB_GROUPS[kind]]
         for group in groups
     ]
+    for project, _, build in (name.partition(":") for kind, name in visit.jobs if kind == BUILD):
+        found.append(Source(visit.name, f"/aws/codebuild/{project}", build))
     if visit.function:
         start = _ms(visit.entered) - EARLY_MS
         end = _ms(visit.exited) + LATE_MS if visit.exited else None

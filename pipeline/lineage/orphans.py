@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -166,8 +167,9 @@ class _Search:
             for package in self._packages(stack)
             for container in package["InferenceSpecification"]["Containers"]
         }
+        # By digest, or by the tag of what runs build.
         wanted |= {
-            parameter["ParameterValue"].rpartition("@")[2]
+            re.split("[@:]", parameter["ParameterValue"].rpartition("/")[2], maxsplit=1)[-1]
             for stack in self.deployed.values()
             for parameter in stack.get("Parameters", [])
             if parameter["ParameterKey"] == "ImageUri"
@@ -177,7 +179,7 @@ class _Search:
             for page in pages:
                 for image in page["imageDetails"]:
                     old = self.now - image.get("imagePushedAt", self.now) > GRACE
-                    if image["imageDigest"] not in wanted and old:
+                    if old and not wanted & {image["imageDigest"], *image.get("imageTags", [])}:
                         yield Orphan(
                             "image",
                             f"{repository}@{image['imageDigest']}",

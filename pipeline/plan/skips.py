@@ -68,7 +68,7 @@ def _is_glue(state: Mapping[str, Any]) -> bool:
 
 
 def _image(image: ImageAction) -> StepForecast:
-    does: dict[str, Does] = {"reuse": "skip", "build": "run", "missing": "unknown"}
+    does: dict[str, Does] = {"reuse": "skip", "build": "run", "workflow": "run", "missing": "unknown"}
     return StepForecast("image", does.get(image.how, "unknown"), image.why or "not looked up")
 
 
