@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipeline.cli import _remote
+from pipeline.cli import _fault, _remote
 
 HELP = "start, inspect and stop the local target (an AWS endpoint on 127.0.0.1)"
 DESCRIPTION = """\
@@ -23,6 +23,7 @@ examples:
   eval "$(pipeline local env)" && aws s3 ls     # the plain AWS CLI, against the local target
   pipeline local logs --follow
   pipeline local reset                          # stop it and forget everything in it
+  pipeline local fault spot-loss                # what the next training job is to survive
   pipeline local remote                         # a forge: git push local main runs the workflows here"""
 
 _VERBS = {
@@ -70,6 +71,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
                 "--environment", "-e", help="environment of pipeline.toml; its account and region"
             )
 
+    fault = verbs.add_parser(
+        "fault",
+        help=_fault.HELP,
+        description=_fault.DESCRIPTION,
+        epilog=_fault.EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _fault.configure(fault)
     remote = verbs.add_parser(
         "remote",
         help=_remote.HELP,
@@ -87,6 +96,8 @@ def run(args: argparse.Namespace) -> int:
     root = find_root()
     if args.local_verb == "remote":
         return _remote.run(root, args)
+    if args.local_verb == "fault":
+        return _fault.run(root, args)
     return int(globals()[f"_{args.local_verb}"](root, args))
 
 

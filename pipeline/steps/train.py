@@ -137,7 +137,7 @@ def request(
         prefix = f"s3://{settings.artifact_bucket}/{stack}/checkpoints/{{}}"
         request["CheckpointConfig"] = {
             "LocalPath": "/opt/ml/checkpoints",
-            "S3Uri.$": fmt(prefix, "$.run.run_id"),
+            "S3Uri.$": fmt(prefix, "$.run.checkpoints"),
         }
     if environment:
         request["Environment"] = {key: as_text(value) for key, value in sorted(environment.items())}

@@ -104,6 +104,7 @@ def test_only_the_command_line_imports_the_local_target() -> None:
     }
     assert importers == {
         "cli/_ephemeral.py",
+        "cli/_fault.py",
         "cli/_processes.py",
         "cli/_remote.py",
         "cli/_target.py",

@@ -46,6 +46,11 @@ class StopRequest:
         self._asked = True
         self._wake.set()
 
+    def withdraw(self) -> None:
+        """As if nothing had been asked, so that another program can be run."""
+        self._asked, self.grace = False, None
+        self._wake.clear()
+
     @property
     def asked(self) -> bool:
         """Whether a stop was asked for."""

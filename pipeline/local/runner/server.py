@@ -34,6 +34,11 @@ class ServerProcess:
         """Its exit code once it ended, None after `timeout` seconds."""
         return self._running.wait(timeout)
 
+    def kill(self) -> None:
+        """SIGKILL it and everything it started; blocks until nothing of it is left."""
+        self._running.kill()
+        self._running.wait(10.0)
+
     def terminate(self, grace: float = 30.0) -> int | None:
         """SIGTERM, after `grace` seconds SIGKILL; its exit code. Blocks until nothing of it is left."""
         self._running.signal_stop()

@@ -12,7 +12,18 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.local.sagemaker import blueprint, capture, health, load, routes, serverless, shifting, telemetry
+from pipeline.local import faults
+from pipeline.local.sagemaker import (
+    blueprint,
+    capture,
+    health,
+    injected,
+    load,
+    routes,
+    serverless,
+    shifting,
+    telemetry,
+)
 from pipeline.local.sagemaker.fleet import (
     Abandoned,
     Fleet,
@@ -265,8 +276,11 @@ def _bring_up(scope: Scope, name: str, spec: dict[str, Any], *, again: bool = Fa
     may be busy, and one that is given up for being slow is out of service.
     """
     blueprint.resolve_images(scope, spec)
+    if not again and faults.take("endpoint-capacity", name):
+        raise StartFailed(injected.ENDPOINT_CAPACITY)
     ceiling = None if again else float(os.environ.get("PIPELINE_LOCAL_PING_SECONDS") or 0) or None
     fleet = Fleet(scope, name, spec, ceiling)
+    fleet.short_of_memory = not again and faults.take("endpoint-memory", name) is not None
     with _lock:
         if _stopping.is_set():
             raise Abandoned

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from pipeline.local.sagemaker import blueprint, capture, deployment, endpoint_config, shifting
+from pipeline.local.sagemaker import blueprint, capture, deployment, endpoint_config, injected, shifting
 from pipeline.local.sagemaker.errors import NotSupported, ResourceLimitExceeded, ValidationException
 from pipeline.local.sagemaker.listing import select
 from pipeline.local.sagemaker.service import operation
@@ -54,6 +54,7 @@ def create_endpoint(request: dict[str, Any], scope: Scope) -> dict[str, Any]:
         raise ValidationException(taken)
     fleet = blueprint.plan(scope, config)
     _deployable(fleet, request.get("DeploymentConfig"))
+    _quota(name, fleet)
     now = time.time()
     record = {
         "EndpointName": name,
@@ -93,6 +94,7 @@ def update_endpoint(request: dict[str, Any], scope: Scope) -> dict[str, Any]:
     if request.get("RetainDeploymentConfig"):
         deploy = deploy or record.get("LastDeploymentConfig")
     _deployable(fleet, deploy)
+    _quota(name, fleet)
     with store.edit(scope, KIND, name) as changing:
         _require_idle(changing)
         advance(changing, "EndpointStatus", "Updating")
@@ -237,6 +239,11 @@ def _updatable(scope: Scope, name: str) -> Record:
         # Just after a restart: what served is being brought back, which is maintenance on AWS.
         raise ValidationException(f'Cannot update in-progress endpoint "{record["EndpointArn"]}".')
     return record
+
+
+def _quota(name: str, fleet: dict[str, Any]) -> None:
+    first = fleet["Variants"][0]
+    injected.quota(name, "endpoint", first["InstanceType"] or "serverless", blueprint.size(fleet))
 
 
 def _require_idle(record: Record) -> None:

@@ -18,6 +18,7 @@ from pipeline.local import context, roles
 from pipeline.local.runner import CannotStart, ServerProcess, instances, start_server
 from pipeline.local.sagemaker import capture, isolation, model_data, telemetry
 from pipeline.local.sagemaker.backend import Backend
+from pipeline.local.sagemaker.injected import MARK
 from pipeline.local.sagemaker.netns import Connector
 from pipeline.local.sagemaker.routes import FleetRoute, VariantRoute
 from pipeline.local.sagemaker.store import Scope
@@ -111,6 +112,8 @@ class Fleet:
         self.spec = spec
         self._ceiling = ceiling
         self._ending = threading.Event()
+        # Whether its containers are killed as they start, as the kernel does where memory is too little.
+        self.short_of_memory = False
         self.variants: dict[str, list[Instance]] = {v["VariantName"]: [] for v in spec["Variants"]}
         # Of serverless variants, by name; see serverless.py.
         self.demands: dict[str, Any] = {}
@@ -210,6 +213,16 @@ class Fleet:
         finally:
             instance.restarting = False
 
+    def kill(self, instance: Instance, when: str) -> None:
+        """End an instance's container as the kernel ends one that is out of memory: an injected fault."""
+        if instance.process is not None and instance.alive():
+            name = f"{instance.variant['VariantName']}/{instance.backend.instance}"
+            write = telemetry.endpoint_log(
+                self.scope, instance.variant["Model"]["RoleArn"], self.endpoint, name
+            )
+            write(f"{MARK}the container is killed (SIGKILL, exit code 137) for its memory {when}")
+            instance.process.kill()
+
     def end(self, grace: float = GRACE_SECONDS) -> None:
         """Terminate all processes at once and wait for them."""
         self._ending.set()
@@ -285,7 +298,9 @@ class Fleet:
                     raise StartFailed(
                         f"The container of production variant {name} cannot be started: {error}"
                     ) from None
-            if instance.ping():
+            if self.short_of_memory:
+                self.kill(instance, "while it loads the model")
+            elif instance.ping():
                 instance.backend.healthy = True
                 return
             if time.monotonic() > deadline:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
+from pipeline.local import faults
 from pipeline.local.sagemaker.fleet import Fleet, Instance
 
 # AWS pings a container every five seconds; this many misses in a row and it is replaced.
@@ -44,6 +45,8 @@ def _watch(fleets: Callable[[], Iterable[Fleet]], stopping: threading.Event) -> 
         for fleet, instance in watched:
             if instance.restarting or fleet.ending or not instance.backend.port:
                 continue
+            if faults.take("endpoint-memory-serving", fleet.endpoint):
+                fleet.kill(instance, "while it serves")
             if instance.alive():
                 if poked:
                     continue

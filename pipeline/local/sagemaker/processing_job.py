@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from pipeline.local.sagemaker import processing_job_checks, processing_job_run
+from pipeline.local.sagemaker import injected, processing_job_checks, processing_job_run
 from pipeline.local.sagemaker.errors import ResourceInUse, ValidationException
 from pipeline.local.sagemaker.jobs import session, worker
 from pipeline.local.sagemaker.jobs.names import require_free
@@ -28,6 +28,8 @@ def create(request: dict[str, Any], scope: Scope) -> dict[str, Any]:
     processing_job_checks.check(request)
     checked(request.get("Tags") or [])
     require_free(scope, KIND, name, arn)
+    cluster = request["ProcessingResources"]["ClusterConfig"]
+    injected.quota(name, "processing job", cluster["InstanceType"], cluster["InstanceCount"])
     role = session.assumed(scope, request["RoleArn"])
     session.require_image(role, request["AppSpecification"]["ImageUri"])
     now = time.time()

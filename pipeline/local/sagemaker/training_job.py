@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.local.sagemaker import training_job_checks, training_job_metrics, training_job_run
+from pipeline.local.sagemaker import injected, training_job_checks, training_job_metrics, training_job_run
 from pipeline.local.sagemaker import training_job_status as status
 from pipeline.local.sagemaker.errors import ResourceInUse, ValidationException
 from pipeline.local.sagemaker.jobs import session, worker
@@ -34,6 +34,8 @@ def require(request: dict[str, Any], scope: Scope) -> None:
     checked(request.get("Tags") or [])
     name = request["TrainingJobName"]
     _require_free(scope, name, scope.arn(f"{KIND}/{name}"))
+    resources = request["ResourceConfig"]
+    injected.quota(name, "training job", resources["InstanceType"], resources["InstanceCount"])
     role = session.assumed(scope, request["RoleArn"])
     session.require_image(role, request["AlgorithmSpecification"]["TrainingImage"])
     for channel in request.get("InputDataConfig") or []:

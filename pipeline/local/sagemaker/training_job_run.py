@@ -22,6 +22,7 @@ from pipeline.local.sagemaker.jobs.pipes import PipeFeeder, gunzipped
 from pipeline.local.sagemaker.jobs.worker import LiveJob
 from pipeline.local.sagemaker.store import Record
 from pipeline.local.sagemaker.training_job_metrics import Metrics
+from pipeline.local.sagemaker.training_job_spot import Spot
 
 log = logging.getLogger(__name__)
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
@@ -47,21 +48,40 @@ class TrainingRun:
             raise failure.JobFailed(f"ClientError: {error}") from None
         self.s3 = self.session.client("s3")
         self.runner = current_runner()
+        self.spot = Spot(job, record)
+        self._fresh()
+        definitions = record["AlgorithmSpecification"].get("MetricDefinitions") or []
+        self.metrics = Metrics(definitions, watch)
+
+    def _fresh(self) -> None:
+        """Nothing of the job is on this instance yet."""
         self.folder = self.runner.workspace()
         self.base = self.folder / "ml"
         self.read_only: dict[str, Path] = {}
         self.feeders: list[PipeFeeder] = []
         self.broken_pipe: Exception | None = None
         self.checkpoints: transfer.FolderSync | None = None
-        definitions = record["AlgorithmSpecification"].get("MetricDefinitions") or []
-        self.metrics = Metrics(definitions, watch)
 
     def run(self) -> None:
         """All phases; raises JobFailed, or leaves the record in its final status."""
+        if not self.spot.acquired():
+            transfer.remove(self.folder)
+            self._finish_waiting()
+            return
+        while self._on_one_instance():
+            # The next begins with what the checkpoints in S3 have, and nothing else.
+            if not self.spot.regained():
+                self._finish_waiting()
+                return
+            self._enter("Starting")
+            self._fresh()
+
+    def _on_one_instance(self) -> bool:
+        """All phases on the instances at hand; True when they were taken away."""
         try:
             if not self._enter("Downloading"):
                 self._finish_stopped("Stopped")
-                return
+                return False
             image = session.pull(self.request["AlgorithmSpecification"]["TrainingImage"])
             self._layout()
             self._inputs()
@@ -70,11 +90,23 @@ class TrainingRun:
                 described += f" {isolation.NOT_ENFORCED}"
             if not self._enter("Training", described):
                 self._finish_stopped("Stopped")
-                return
-            outcome = self._train(image)
+                return False
+            self.spot.watch()
+            try:
+                outcome = self._train(image)
+            finally:
+                lost = self.spot.ended()
             self.job.still_wanted()
-            self._conclude(outcome)
+            if not lost:
+                self._conclude(outcome)
+            elif self._enter("Interrupted"):
+                return True
+            else:
+                self._finish_stopped("Stopped")
+            return False
         finally:
+            if self.checkpoints:
+                self.checkpoints.abandon()
             for feeder in self.feeders:
                 feeder.close()
             transfer.remove(self.folder)
@@ -193,6 +225,7 @@ class TrainingRun:
         if self.checkpoints:
             self.checkpoints.start()
         limit = request["StoppingCondition"]["MaxRuntimeInSeconds"] - (time.time() - self.started)
+        limit = min(limit, self.spot.deadline - time.time())
         try:
             return run_job(
                 program,
@@ -217,7 +250,7 @@ class TrainingRun:
             raise error if isinstance(error, failure.JobFailed) else failure.download_failed(str(error))
         if outcome.because == "timeout":
             self.job.edit(status.stopping)
-            self._finish_stopped("MaxRuntimeExceeded")
+            self._finish_stopped("MaxWaitTimeExceeded" if self.spot.too_late else "MaxRuntimeExceeded")
         elif self.job.stop.asked:
             self._finish_stopped("Stopped")
         elif outcome.exit_code == 0:
@@ -232,6 +265,12 @@ class TrainingRun:
         # A stop that was asked for while the artifacts were stored still stops it, as on AWS.
         stopped = record[status.STATUS] == "Stopping"
         status.end(record, "Stopped" if stopped else "Completed", "Stopped" if stopped else "Completed")
+
+    def _finish_waiting(self) -> None:
+        """There were no instances, so there is nothing to store."""
+        secondary = "Stopped" if self.job.stop.asked else "MaxWaitTimeExceeded"
+        self.job.edit(status.stopping)
+        self.job.edit(lambda record: status.end(record, "Stopped", secondary))
 
     def _finish_stopped(self, secondary: str) -> None:
         self._upload(whatever_happens=True)

@@ -21,6 +21,8 @@ MESSAGES = {
     "Completed": "Training job completed",
     "Failed": "Training job failed",
     "Stopped": "Training job stopped",
+    "Interrupted": "Training job interrupted: the managed spot instances were taken away",
+    "MaxWaitTimeExceeded": "Training job wait time exceeded MaxWaitTimeInSeconds provided",
     "MaxRuntimeExceeded": "Training job runtime exceeded MaxRuntimeInSeconds provided",
 }
 
@@ -66,4 +68,14 @@ def _times(record: Record) -> None:
     start = record.get("TrainingStartTime")
     if start is not None:
         seconds = max(1, math.ceil(finish - start))
-        record["TrainingTimeInSeconds"] = record["BillableTimeInSeconds"] = seconds
+        record["TrainingTimeInSeconds"] = seconds
+        record["BillableTimeInSeconds"] = max(1, math.ceil(finish - start - _waited(record, start)))
+
+
+def _waited(record: Record, start: float) -> float:
+    """Seconds since `start` in which spot instances were waited for: nobody pays for them."""
+    return sum(
+        each["EndTime"] - each["StartTime"]
+        for each in record["SecondaryStatusTransitions"]
+        if each["Status"] in ("Interrupted", "Starting") and each["StartTime"] >= start
+    )

@@ -288,9 +288,9 @@ def test_another_folder_that_begins_alike_is_not_read(world: World) -> None:
 
 
 def test_checkpoints_are_those_of_the_same_training_unless_it_is_forced(world: World) -> None:
-    one, other = world.run(), world.run(execution_arn=ARN + "2")
+    one, other = world.check(), world.check(arn=ARN + "-2")
     assert one["checkpoints"] == other["checkpoints"] == one["fingerprints"]["train"]
-    forced = world.run({"FORCE": True})
+    forced = world.check({"FORCE": True})
     assert forced["checkpoints"] == forced["run_id"]
 
 

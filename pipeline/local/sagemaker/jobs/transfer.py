@@ -176,6 +176,12 @@ class FolderSync:
             self._thread.join()
         self._store(self._changed())
 
+    def abandon(self) -> None:
+        """Stop watching; what is not stored is lost."""
+        self._end.set()
+        if self._thread:
+            self._thread.join()
+
     def _watch(self) -> None:
         while not self._end.wait(self.every):
             changed = self._changed()

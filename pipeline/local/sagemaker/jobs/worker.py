@@ -18,6 +18,7 @@ from typing import Any
 from pipeline.local.api.store import Scope
 from pipeline.local.api.store import Store as Records
 from pipeline.local.runner import STOP_GRACE_SECONDS, CannotStart, StopRequest
+from pipeline.local.sagemaker import injected
 from pipeline.local.sagemaker.jobs import failure
 from pipeline.local.sagemaker.store import Record, store
 from pipeline.local.sagemaker.transitions import advance, final
@@ -146,6 +147,7 @@ def mark_interrupted(
 
 def _guarded(job: LiveJob, work: Callable[[LiveJob], None], fail: Callable[[Record, str], None]) -> None:
     try:
+        injected.before_job(job.kind, job.name)
         work(job)
         return
     except Gone:
