@@ -74,7 +74,8 @@ def _of_task(subject: Subject, task: State) -> Iterator[Need]:
     for action in _LOG:
         yield Need(action, "*", f"{task.name} writes its log", task.path)
     for path, value in _values(task.arguments):
-        if path.rsplit(".", 1)[-1] in _IMAGES and (".dkr.ecr." in value or "${" in value):
+        # Which image it is may be known in the run alone: one that it has built, or the champion's.
+        if path.rsplit(".", 1)[-1] in _IMAGES and (".dkr.ecr." in value or "${" in value or value == "*"):
             yield Need("ecr:GetAuthorizationToken", "*", f"{task.name} pulls its image", task.path)
             for action in _PULL:
                 yield Need(action, _repository(subject, value), f"{task.name} pulls its image", task.path)

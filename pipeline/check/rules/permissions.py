@@ -179,6 +179,8 @@ def _users(subject: Subject) -> dict[str, set[str]]:
     for _, properties in of_type(subject.template, "AWS::Events::Rule"):
         for target in as_list(properties.get("Targets")):
             add(target.get("RoleArn") if isinstance(target, dict) else None, "events.amazonaws.com")
+    for _, properties in of_type(subject.template, "AWS::CodeBuild::Project"):
+        add(properties.get("ServiceRole"), "codebuild.amazonaws.com")
     for role, _ in needs.of_jobs(subject):
         found.setdefault(role, set()).add("sagemaker.amazonaws.com")
     return found

@@ -1,10 +1,12 @@
 """Sends a fresh deployment its first request and fails unless it answers well.
 
-Event: {"endpoint_name", "content_type", "accept", "body"}.
+Event: {"endpoint_name", "content_type", "accept", "body", "encoding"}; with the encoding base64 the body is
+what it stands for.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from functools import cache
@@ -53,6 +55,12 @@ def check(status: int, content_type: str, accept: str, body: str) -> None:
             raise SmokeTestFailed(f"the answer is no JSON ({error}): {body[:200]}") from None
 
 
+def request_body(event: dict[str, Any]) -> bytes:
+    """What is sent."""
+    text = str(event["body"])
+    return base64.b64decode(text) if event.get("encoding") == "base64" else text.encode()
+
+
 def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     """The answer, its status and the time it took. Raises SmokeTestFailed."""
     accept = event.get("accept") or "*/*"
@@ -62,7 +70,7 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
             EndpointName=event["endpoint_name"],
             ContentType=event["content_type"],
             Accept=accept,
-            Body=event["body"].encode(),
+            Body=request_body(event),
         )
         body = answer["Body"].read().decode("utf-8", errors="replace")
     except ClientError as error:
