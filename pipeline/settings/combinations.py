@@ -6,6 +6,7 @@ all errors come out at once.
 
 from __future__ import annotations
 
+import base64
 import math
 import re
 from collections.abc import Iterator
@@ -94,11 +95,21 @@ def pipeline_problems(pipeline: dict[str, Any]) -> Iterator[Problem]:
     yield from algorithm_problems(pipeline)
     yield from monitor_problems(pipeline)
     yield from _schedule_problems(_table(pipeline, "schedule"))
+    yield from _smoke_problems(_table(pipeline, "smoke"))
     for key, what, hint in _schedule_problems(_table(pipeline, "monitor", "schedule")):
         yield ("monitor", *key), what, hint
     for name, value in _table(pipeline, "hyperparameters").items():
         if isinstance(value, float) and not math.isfinite(value):
             yield (("hyperparameters", name), f"{value} is not a finite number", "")
+
+
+def _smoke_problems(smoke: dict[str, Any]) -> Iterator[Problem]:
+    body = smoke.get("body")
+    if smoke.get("encoding") == "base64" and isinstance(body, str):
+        try:
+            base64.b64decode(body, validate=True)
+        except ValueError as error:
+            yield ("smoke", "body"), f"is not base64: {error}", "base64 -w0 FILE prints what belongs here"
 
 
 def _metric_problems(metrics: Any) -> Iterator[Problem]:

@@ -251,6 +251,9 @@ class Smoke(Model):
     content_type: str = "text/csv"
     accept: str = "application/json"
     body: Annotated[str, Field(min_length=1)]
+    encoding: Annotated[
+        Literal["text", "base64"], Field(description="base64: of a body that is no text, such as an image")
+    ] = "text"
 
 
 class Check(Model):
@@ -274,11 +277,11 @@ class PipelineSettings(Model):
             description="built-in algorithm of SageMaker that trains; without it the container's `train` does"
         ),
     ] = None
-    hyperparameters: dict[str, str | int | float | bool] = {}
     build: Annotated[
         Build | None,
         Field(description="let the workflow build the image; without it `pipeline apply` does"),
     ] = None
+    hyperparameters: dict[str, str | int | float | bool] = {}
     metrics: list[MetricDefinition] = []
     data: Data
     transforms: Annotated[

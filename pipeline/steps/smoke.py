@@ -27,6 +27,7 @@ def test(settings: Settings, name: str) -> Any:
             "content_type": smoke.content_type,
             "accept": smoke.accept,
             "body": smoke.body,
+            **({"encoding": smoke.encoding} if smoke.encoding != "text" else {}),
         },
         comment="One real request; an endpoint that does not answer it is taken back.",
         result_path="$.smoke",
