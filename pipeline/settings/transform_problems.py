@@ -11,7 +11,7 @@ from pipeline.settings.toml_file import Key
 Problem = tuple[Key, str, str]
 
 # The other names that a run's fingerprints and results go by, in the same places.
-TAKEN = {"all", "champion", "evaluate", "evaluation", "model", "monitor", "train", "training"}
+TAKEN = {"all", "bundle", "champion", "evaluate", "evaluation", "model", "monitor", "train", "training"}
 # What the container is asked for by other steps, or by SageMaker itself.
 OTHER_PROGRAMS = {"bundle", "evaluate", "serve", "train"}
 # Folders of a processing job that are not a channel's.

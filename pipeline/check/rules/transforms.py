@@ -1,4 +1,4 @@
-"""Rules on Glue jobs: what a script may import, how it treats its rows, and that settings and script agree.
+"""Rules on transforms: what a script may import, how it treats its rows, and that settings and script agree.
 
 Scripts that are no Python are refused while rendering, and names that fit nowhere while settings are read;
 here is what needs the script's text, or the state machine, beside the settings.
@@ -20,7 +20,10 @@ _LIBRARIES = "https://docs.aws.amazon.com/glue/latest/dg/aws-glue-programming-py
 _PARAMETERS = "https://docs.aws.amazon.com/glue/latest/dg/aws-glue-programming-etl-glue-arguments.html"
 _SPARK = "https://spark.apache.org/docs/3.5.6/api/python/user_guide/sql/arrow_pandas.html"
 _START = "https://docs.aws.amazon.com/step-functions/latest/dg/connect-glue.html"
+_PROGRAM = "https://docs.aws.amazon.com/sagemaker/latest/dg/build-your-own-processing-container.html"
 FOLDER = "glue_scripts"
+# Where the containers' Dockerfiles lay their programs.
+PROGRAMS = "/opt/program"
 # Glue 5.x is Python 3.11. Of what it brings, what the local target's environment has as well.
 PROVIDED = {*sys.stdlib_module_names, "awsglue", "boto3", "botocore", "common", "numpy", "py4j", "pyspark"}
 # Rows to the driver's memory, or through Python one by one.
@@ -100,12 +103,7 @@ def made_before(subject: Subject) -> Iterator[Hit]:
     if not known:
         return
     whole = next(machines(subject.asl), None)
-    jobs = {f"{subject.stack}-{name}": name for name in known}
-    at = {
-        jobs[str(task.arguments.get("JobName"))]: task
-        for task in tasks(subject.asl)
-        if isinstance(task.arguments, dict) and task.arguments.get("JobName") in jobs
-    }
+    at = {name: task for task in tasks(subject.asl) if (name := _runs(subject, task)) in known}
     for task in tasks(subject.asl):
         for _, text in strings(task.arguments):
             for name in re.findall(r"\$\.transforms\.(\w+)", text):
@@ -127,6 +125,15 @@ def made_before(subject: Subject) -> Iterator[Hit]:
                 f'write Transform(settings, "{name}") in definition.py, or drop the table',
                 severity="warning",
             )
+
+
+def _runs(subject: Subject, task: State) -> str:
+    """The transform that a state runs: a Glue job by its name, a program by where its result goes."""
+    given = task.arguments if isinstance(task.arguments, dict) else {}
+    if "JobName" in given:
+        return str(given["JobName"]).removeprefix(f"{subject.stack}-")
+    path = str(task.body.get("ResultPath"))
+    return path.removeprefix("$.transforms.") if "AppSpecification" in given else ""
 
 
 def _follows(whole: Machine, maker: State | None, reader: State) -> bool:
@@ -249,3 +256,23 @@ def waits(subject: Subject) -> Iterator[Hit]:
         if called.sdk or not called.pattern.startswith("sync"):
             what = "starts a Glue run and goes on before it ends"
             yield Hit("asl", (*task.path, "Resource"), what, "use arn:aws:states:::glue:startJobRun.sync")
+
+
+@rule("ML808", "a program that a processing job runs is in the container", _PROGRAM)
+def carried(subject: Subject) -> Iterator[Hit]:
+    """`/opt/program/<program>` of the pipeline's image is `container/<container>/<program>`."""
+    folder = f"container/{subject.settings.get('container')}"
+    if not any(name.startswith(f"{folder}/") for name in subject.files):
+        return
+    for task in tasks(subject.asl):
+        given = task.arguments.get("AppSpecification") if isinstance(task.arguments, dict) else None
+        entry = given.get("ContainerEntrypoint") if isinstance(given, dict) else None
+        for path in entry if isinstance(entry, list) else []:
+            program = str(path).removeprefix(f"{PROGRAMS}/")
+            if str(path).startswith(f"{PROGRAMS}/") and f"{folder}/{program}" not in subject.files:
+                yield Hit(
+                    "asl",
+                    task.path,
+                    f"runs {path}, and there is no {folder}/{program}",
+                    "write the program, executable, and COPY it in the Dockerfile",
+                )
