@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pipeline.local.runner import environment
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -24,8 +26,6 @@ def bin_of(lock: Path) -> Path:
             shutil.rmtree(venv, ignore_errors=True)
             uv = [sys.executable, "-m", "uv"]
             subprocess.run([*uv, "venv", "-q", "--python", sys.executable, str(venv)], check=True)
-            only = ["--require-hashes", "--only-binary", ":all:"]
-            python = ["--python", str(venv / "bin" / "python")]
-            subprocess.run([*uv, "pip", "install", "-q", *python, *only, "-r", str(lock)], check=True)
+            environment.install(uv, str(venv / "bin" / "python"), lock, "--only-binary", ":all:")
             (venv / "complete").touch()
     return venv / "bin"

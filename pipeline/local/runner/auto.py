@@ -37,6 +37,9 @@ class AutoRunner:
     def can_isolate_network(self) -> bool:
         return choice.engine() is not None or self._processes.can_isolate_network()
 
+    def can_name_hosts(self) -> bool:
+        return choice.engine() is not None or self._processes.can_name_hosts()
+
     def workspace(self) -> Path:
         return self._processes.workspace()
 

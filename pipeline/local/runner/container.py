@@ -52,6 +52,7 @@ class RunningContainer:
         self, container: Container, output: Any, program: Program, log: Log, strays: set[str]
     ) -> None:
         self._container = container
+        self.identity = str(container.id)
         self._strays = strays
         self.name = program.name
         self.oom = False
@@ -164,6 +165,9 @@ class ContainerRunner:
     def can_isolate_network(self) -> bool:
         return True
 
+    def can_name_hosts(self) -> bool:
+        return True
+
     def workspace(self) -> Path:
         self._running.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(dir=self._running))
@@ -249,6 +253,11 @@ class ContainerRunner:
             "stdin_open": False,
             "detach": True,
         }
+        if isinstance(program.network_of, RunningContainer):
+            # With the network come its names.
+            arguments["network_mode"] = f"container:{program.network_of.identity}"
+        elif program.hosts:
+            arguments["extra_hosts"] = dict(program.hosts)
         if program.entrypoint:
             arguments |= {"entrypoint": command[:1], "command": command[1:]}
         if program.cores and program.cores < (os.cpu_count() or 1):

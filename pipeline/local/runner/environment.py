@@ -15,8 +15,10 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
+from pipeline.local.runner import wheels
 from pipeline.local.runner.model import CannotStart
 
 LOCK = "requirements.lock"
@@ -75,23 +77,38 @@ def _build(image: Path, folder: Path) -> None:
     text = lock.read_text(encoding="utf-8")
     if not any(line.strip() and not line.lstrip().startswith("#") for line in text.splitlines()):
         return
-    hashes = ["--require-hashes"] if "--hash=" in text else []
     if uv:
-        _run([*uv, "pip", "install", "--quiet", "--python", python, *hashes, "-r", str(lock)])
-    else:
-        _run(
-            [
-                python,
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-                *hashes,
-                "-r",
-                str(lock),
-            ]
-        )
+        install(uv, python, lock)
+        return
+    hashes = ["--require-hashes"] if "--hash=" in text else []
+    command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    _run([*command, *hashes, "-r", str(lock)])
+
+
+def install(uv: list[str], python: str, lock: Path, *options: str) -> None:
+    """Install what a lock says into the environment of `python`, with uv and from where pip would find it.
+
+    Raises EnvironmentBroken.
+    """
+    text = lock.read_text(encoding="utf-8")
+    hashes = ["--require-hashes"] if "--hash=" in text else []
+    links = [word for place in wheels.find_links() for word in ("--find-links", place)]
+    command = [*uv, "pip", "install", "--quiet", "--python", python, *hashes, *options]
+    try:
+        _run([*command, *links, "-r", str(lock)])
+    except EnvironmentBroken as error:
+        only = wheels.for_cpu(text)
+        if not only:
+            raise
+        with tempfile.TemporaryDirectory() as scratch:
+            first = Path(scratch) / "requirements.lock"
+            first.write_text(only, encoding="utf-8")
+            try:
+                _run([*command, "--no-deps", "--torch-backend", "cpu", "-r", str(first)])
+            except EnvironmentBroken as other:
+                raise EnvironmentBroken(f"{error}\nPyTorch's own index: {other}") from None
+        # What is there by now is not looked for again.
+        _run([*command, *links, "-r", str(lock)])
 
 
 def _run(command: list[str]) -> None:

@@ -40,6 +40,7 @@ MS_NOATIME, MS_NODIRATIME, MS_BIND, MS_MOVE, MS_REC, MS_PRIVATE, MS_RELATIME = (
     1 << 21,
 )
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+JOIN_SECONDS = 10.0
 COULD_NOT_ISOLATE = 125  # the code `docker run` uses for its own failures
 COULD_NOT_EXECUTE, NOT_FOUND = 126, 127
 
@@ -64,6 +65,9 @@ class _Kernel:
             encoded[0], encoded[1], encoded[2], ctypes.c_ulong(flags), ctypes.c_char_p(encoded[3])
         )
         self._check(result, f"mount {source} on {target}")
+
+    def enter(self, descriptor: int, kind: int) -> None:
+        self._check(self._libc.setns(descriptor, kind), "setns")
 
     def die_with_parent(self, parent: int, how: int) -> None:
         """Ask for signal `how` at the parent's end; end now if it has already gone."""
@@ -126,22 +130,46 @@ def _loopback_up() -> None:
         ioctl(probe, 0x8914, struct.pack("16sH14s", b"lo", up_and_running, b""))
 
 
+def _join(kernel: _Kernel, pid: int) -> None:
+    """Enter the network of a program that was started the same way, as soon as it has one of its own."""
+    deadline = time.monotonic() + JOIN_SECONDS
+    own = Path("/proc/self/ns/net").readlink()
+    while Path(f"/proc/{pid}/ns/net").readlink() == own:
+        if time.monotonic() > deadline:
+            raise OSError(0, f"process {pid} has no network of its own")
+        time.sleep(0.005)
+    kinds = [("net", CLONE_NEWNET)]
+    if Path(f"/proc/{pid}/ns/user").readlink() != Path("/proc/self/ns/user").readlink():
+        # Its user namespace first: there, and only there, this process may enter its network.
+        kinds.insert(0, ("user", CLONE_NEWUSER))
+    opened = [(os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY), kind) for name, kind in kinds]
+    for descriptor, kind in opened:
+        kernel.enter(descriptor, kind)
+        os.close(descriptor)
+
+
 def _enter(kernel: _Kernel, spec: dict[str, object]) -> None:
     """Leave the machine's mount, process (and, if asked, network) namespaces."""
     flags = CLONE_NEWNS | CLONE_NEWPID
-    if not spec["network"]:
-        flags |= CLONE_NEWNET
+    peer = int(spec["joins"])  # type: ignore[call-overload]
     uid, gid = os.geteuid(), os.getegid()
-    if spec["isolation"] == "user-namespace":
+    is_new_user = spec["isolation"] == "user-namespace" and not peer
+    if is_new_user:
         flags |= CLONE_NEWUSER
+    if peer:
+        _join(kernel, peer)
+    elif not spec["network"]:
+        flags |= CLONE_NEWNET
     kernel.unshare(flags)
-    if spec["isolation"] == "user-namespace":
+    if is_new_user:
         Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
     kernel.mount("none", "/", None, MS_REC | MS_PRIVATE)
     _opt(kernel, str(spec["staging"]), spec["binds"])  # type: ignore[arg-type]
-    if not spec["network"]:
+    if spec["hosts"]:
+        kernel.mount(str(spec["hosts"]), "/etc/hosts", None, MS_BIND)
+    if not spec["network"] and not peer:
         _loopback_up()
 
 

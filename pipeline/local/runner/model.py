@@ -30,6 +30,8 @@ class Program:
         network: false cuts the program off from every network, where the runner can.
         cores: how many processors it may use; 0 for all of this machine's.
         memory: bytes it may use, where the runner can hold it to that; 0 for all of this machine's.
+        hosts: names by which it knows the hosts of its job, itself among them -> their addresses.
+        network_of: a running program whose network it shares; for those cut off from every other.
     """
 
     name: str
@@ -43,6 +45,8 @@ class Program:
     network: bool = True
     cores: int = 0
     memory: int = 0
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    network_of: Running | None = None
 
 
 class Running(Protocol):
@@ -82,6 +86,9 @@ class Runner(Protocol):
 
     def can_isolate_network(self) -> bool:
         """Whether `network=False` can be honoured."""
+
+    def can_name_hosts(self) -> bool:
+        """Whether `hosts` can be honoured, so that several programs can be one job's hosts."""
 
     def workspace(self) -> Path:
         """A new empty folder for one program's files; whoever asked removes it."""

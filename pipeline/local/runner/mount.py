@@ -52,8 +52,21 @@ def launch_spec(program: Program, command: list[str], isolation: str) -> dict[st
         "binds": [] if isolation == MAPPED else binds,
         "staging": str(staging),
         "network": program.network,
+        "joins": program.network_of.pid if program.network_of else 0,
+        "hosts": str(_hosts_file(program)) if program.hosts else "",
         "cores": program.cores,
     }
+
+
+def _hosts_file(program: Program) -> Path:
+    """What stands in for /etc/hosts: this machine's, and before it the hosts of the program's job."""
+    own = Path("/etc/hosts")
+    lines = [f"{address} {name}\n" for name, address in program.hosts.items()]
+    path = program.scratch / "hosts"
+    path.write_text(
+        "".join(lines) + (own.read_text(encoding="utf-8") if own.is_file() else ""), encoding="utf-8"
+    )
+    return path
 
 
 def map_paths(program: Program) -> None:

@@ -148,6 +148,9 @@ class ProcessRunner:
     def can_isolate_network(self) -> bool:
         return mount.cuts_networks(self.isolation)
 
+    def can_name_hosts(self) -> bool:
+        return self.isolation != mount.MAPPED
+
     def workspace(self) -> Path:
         self._running.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(dir=self._running))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.local.sagemaker import isolation, training_job_metrics
+from pipeline.local.sagemaker import training_job_hosts as hosts
 from pipeline.local.sagemaker.errors import NotSupported, ValidationException
 from pipeline.local.sagemaker.jobs import channels
 
@@ -75,8 +76,7 @@ def _resources(request: dict[str, Any]) -> None:
     ]
     if missing:
         raise ValidationException(f"ResourceConfig must have {', '.join(missing)}, greater than 0.")
-    if resources["InstanceCount"] > 1:
-        raise NotSupported("ResourceConfig.InstanceCount greater than 1 (distributed training)")
+    hosts.check(resources["InstanceCount"])
 
 
 def _stopping(request: dict[str, Any]) -> None:

@@ -11,9 +11,10 @@ from typing import Any
 
 from pipeline.local.runner.instances import Resources
 
+# The first host, and the only one of most jobs.
 HOST = "algo-1"
 GROUP = "homogeneousCluster"
-# The one interface that a single host needs, and that is there with and without network isolation.
+# Where the hosts of a job meet, and what is there with and without network isolation.
 INTERFACE = "lo"
 INPUT = "/opt/ml/input"
 MODEL = "/opt/ml/model"
@@ -46,26 +47,42 @@ def input_data_config(request: dict[str, Any]) -> dict[str, dict[str, str]]:
     return found
 
 
-def resource_config(instance_type: str) -> dict[str, Any]:
-    """resourceconfig.json of a single instance."""
+def hosts(count: int) -> list[str]:
+    """Names of so many hosts: algo-1, algo-2, ..."""
+    return [f"algo-{number}" for number in range(1, count + 1)]
+
+
+def resource_config(instance_type: str, count: int = 1, current: str = HOST) -> dict[str, Any]:
+    """resourceconfig.json as the host `current` of so many finds it."""
+    names = hosts(count)
     return {
-        "current_host": HOST,
+        "current_host": current,
         "current_instance_type": instance_type,
         "current_group_name": GROUP,
-        "hosts": [HOST],
+        "hosts": names,
         "instance_groups": [
-            {"instance_group_name": GROUP, "instance_type": instance_type, "hosts": [HOST]},
+            {"instance_group_name": GROUP, "instance_type": instance_type, "hosts": names},
         ],
         "network_interface_name": INTERFACE,
     }
 
 
-def variables(request: dict[str, Any], arn: str, instance_type: str, resources: Resources) -> dict[str, str]:
-    """The container's variables: the platform's, the toolkit's SM_*, then the request's own, which win."""
+def variables(
+    request: dict[str, Any],
+    arn: str,
+    instance_type: str,
+    resources: Resources,
+    count: int = 1,
+    current: str = HOST,
+) -> dict[str, str]:
+    """The container's variables: the platform's, the toolkit's SM_*, then the request's own, which win.
+
+    count, current: how many hosts there are, and which of them this is.
+    """
     # The toolkit keeps what the tuning service adds from the program's own.
     hyper = {name: value for name, value in hyperparameters(request).items() if name != OBJECTIVE}
     channels = input_data_config(request)
-    hosts = resource_config(instance_type)
+    cluster = resource_config(instance_type, count, current)
     found = {
         "TRAINING_JOB_NAME": request["TrainingJobName"],
         "TRAINING_JOB_ARN": arn,
@@ -78,11 +95,11 @@ def variables(request: dict[str, Any], arn: str, instance_type: str, resources: 
         "SM_HPS": _json({name: _typed(value) for name, value in hyper.items()}),
         "SM_USER_ARGS": _json([part for name in sorted(hyper) for part in (f"--{name}", hyper[name])]),
         "SM_INPUT_DATA_CONFIG": _json(channels),
-        "SM_RESOURCE_CONFIG": _json(hosts),
-        "SM_CURRENT_HOST": HOST,
+        "SM_RESOURCE_CONFIG": _json(cluster),
+        "SM_CURRENT_HOST": current,
         "SM_CURRENT_INSTANCE_TYPE": instance_type,
         "SM_CURRENT_INSTANCE_GROUP": GROUP,
-        "SM_HOSTS": _json([HOST]),
+        "SM_HOSTS": _json(cluster["hosts"]),
         "SM_NETWORK_INTERFACE_NAME": INTERFACE,
         "SM_NUM_CPUS": str(resources.cpus),
         "SM_NUM_GPUS": str(resources.gpus),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -10,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.local import roles
-from pipeline.local.runner import Outcome, Program, instances, run_job
+from pipeline.local.runner import Outcome, Program, instances, run_hosts
 from pipeline.local.runner import current as current_runner
 from pipeline.local.sagemaker import isolation
 from pipeline.local.sagemaker import training_job_contract as contract
+from pipeline.local.sagemaker import training_job_hosts as hosts
 from pipeline.local.sagemaker import training_job_status as status
 from pipeline.local.sagemaker.jobs import channels, failure, session, transfer, worker
 from pipeline.local.sagemaker.jobs.logs import LogStream
@@ -56,11 +56,8 @@ class TrainingRun:
     def _fresh(self) -> None:
         """Nothing of the job is on this instance yet."""
         self.folder = self.runner.workspace()
-        self.base = self.folder / "ml"
-        self.read_only: dict[str, Path] = {}
-        self.feeders: list[PipeFeeder] = []
+        self.hosts = hosts.of(self.folder, self.request["ResourceConfig"]["InstanceCount"])
         self.broken_pipe: Exception | None = None
-        self.checkpoints: transfer.FolderSync | None = None
 
     def run(self) -> None:
         """All phases; raises JobFailed, or leaves the record in its final status."""
@@ -83,7 +80,8 @@ class TrainingRun:
                 self._finish_stopped("Stopped")
                 return False
             image = session.pull(self.request["AlgorithmSpecification"]["TrainingImage"])
-            self._layout()
+            for host in self.hosts:
+                host.lay_out(self.request)
             self._inputs()
             described = f"{status.MESSAGES['Training']} ({self.runner.describe(image)})"
             if isolation.lacking(self.request.get("EnableNetworkIsolation")):
@@ -93,22 +91,20 @@ class TrainingRun:
                 return False
             self.spot.watch()
             try:
-                outcome = self._train(image)
+                outcomes = self._train(image)
             finally:
                 lost = self.spot.ended()
             self.job.still_wanted()
             if not lost:
-                self._conclude(outcome)
+                self._conclude(outcomes)
             elif self._enter("Interrupted"):
                 return True
             else:
                 self._finish_stopped("Stopped")
             return False
         finally:
-            if self.checkpoints:
-                self.checkpoints.abandon()
-            for feeder in self.feeders:
-                feeder.close()
+            for host in self.hosts:
+                host.close()
             transfer.remove(self.folder)
 
     # -- phases ------------------------------------------------------------------------------------
@@ -128,22 +124,6 @@ class TrainingRun:
         self.started = self.job.edit(change).get("TrainingStartTime", time.time())
         return moved
 
-    def _layout(self) -> None:
-        """The folders and configuration files a container finds."""
-        for name in ("input/config", "input/data", "model", "output/data"):
-            (self.base / name).mkdir(parents=True)
-        request = self.request
-        files: dict[str, Any] = {
-            "hyperparameters": contract.hyperparameters(request),
-            "inputdataconfig": contract.input_data_config(request),
-            "resourceconfig": contract.resource_config(request["ResourceConfig"]["InstanceType"]),
-        }
-        if request.get("DebugHookConfig"):
-            files["debughookconfig"] = request["DebugHookConfig"]
-        for name, content in files.items():
-            path = self.base / "input" / "config" / f"{name}.json"
-            path.write_text(json.dumps(content), encoding="utf-8")
-
     def _inputs(self) -> None:
         default = self.request["AlgorithmSpecification"]["TrainingInputMode"]
         for channel in self.request.get("InputDataConfig") or []:
@@ -151,30 +131,40 @@ class TrainingRun:
                 return
             self._channel(channel, channels.mode(channel, default))
         config = self.request.get("CheckpointConfig")
-        if config:
+        if not config:
+            return
+        for host in self.hosts:
             local = contract.checkpoint_path(self.request)
-            folder = self.base / Path(local).relative_to("/opt/ml")
+            folder = host.base / Path(local).relative_to("/opt/ml")
             folder.mkdir(parents=True, exist_ok=True)
-            self.checkpoints = transfer.FolderSync(self.s3, folder, config["S3Uri"])
-            self.checkpoints.restore()
+            # All hosts share one prefix, as on AWS: a program had better write on one of them.
+            host.checkpoints = transfer.FolderSync(self.s3, folder, config["S3Uri"])
+            host.checkpoints.restore()
 
     def _channel(self, channel: dict[str, Any], mode: str) -> None:
-        name, source = channel["ChannelName"], channel["DataSource"]["S3DataSource"]
+        source = channel["DataSource"]["S3DataSource"]
         scope = self.job.scope
-        parts = channels.resolve(self.s3, source, scope.region, self.request["RoleArn"])
-        folder = self.base / "input" / "data"
+        found = channels.resolve(self.s3, source, scope.region, self.request["RoleArn"])
+        for host in self.hosts:
+            self._give(host, channel, mode, channels.share(source, found, host.index, host.count))
+
+    def _give(self, host: hosts.Host, channel: dict[str, Any], mode: str, parts: list[channels.Part]) -> None:
+        """A channel as a host's program finds it."""
+        name, source = channel["ChannelName"], channel["DataSource"]["S3DataSource"]
         if mode == "Pipe":
-            self.feeders.append(
-                PipeFeeder(folder, name, lambda epoch: self._stream(channel, parts, epoch), self._pipe_broke)
+            host.feeders.append(
+                PipeFeeder(
+                    host.data, name, lambda epoch: self._stream(channel, parts, epoch), self._pipe_broke
+                )
             )
             return
-        place = folder / name
+        place = host.data / name
         place.mkdir()
         if mode == "FastFile":
             # AWS streams what is read of it; a copy made beforehand reads the same.
             channels.only_whole_folders(source, parts)
-            place = self.folder / "fast" / name
-            self.read_only[f"/opt/ml/input/data/{name}"] = place
+            place = host.folder / "fast" / name
+            host.read_only[f"/opt/ml/input/data/{name}"] = place
         channels.fetch(self.s3, parts, place, lambda: self.job.stop.asked)
 
     def _stream(self, channel: dict[str, Any], parts: list[channels.Part], epoch: int) -> Iterator[bytes]:
@@ -189,54 +179,66 @@ class TrainingRun:
         self.broken_pipe = error
         self.job.stop.ask(grace=5.0)
 
-    def _train(self, image: Path) -> Outcome:
-        request = self.request
-        algorithm, kind = request["AlgorithmSpecification"], request["ResourceConfig"]["InstanceType"]
-        resources = instances.available(kind)
-        network = not request.get("EnableNetworkIsolation")
-        entrypoint = algorithm.get("ContainerEntrypoint") or ()
-        arguments = algorithm.get("ContainerArguments") or (() if entrypoint else ("train",))
-        program = Program(
-            name=f"training job {self.job.name}",
-            image=image,
-            command=(*entrypoint, *arguments),
-            entrypoint=bool(entrypoint),
-            base=self.base,
-            scratch=self.folder / "scratch",
-            environment={
-                **instances.threads(resources),
-                **self.session.variables(network),
-                **contract.variables(request, request["TrainingJobArn"], kind, resources),
-            },
-            read_only=self.read_only,
-            network=network,
-            cores=resources.cpus,
-            memory=instances.memory(kind),
-        )
-        stream = LogStream(
-            self.session.client("logs"),
-            LOG_GROUP,
-            f"{self.job.name}/{contract.HOST}-{int(time.time())}",
-            also=self.metrics.take,
-            after=lambda: self._publish(),
-        )
-        if isolation.lacking(not network):
-            stream.write(f"local target: {isolation.NOT_ENFORCED}")
-        if self.checkpoints:
-            self.checkpoints.start()
-        limit = request["StoppingCondition"]["MaxRuntimeInSeconds"] - (time.time() - self.started)
+    def _train(self, image: Path) -> list[Outcome]:
+        programs = [self._program(host, image) for host in self.hosts]
+        streams = [self._log_stream(host) for host in self.hosts]
+        for host in self.hosts:
+            if host.checkpoints:
+                host.checkpoints.start()
+        limit = self.request["StoppingCondition"]["MaxRuntimeInSeconds"] - (time.time() - self.started)
         limit = min(limit, self.spot.deadline - time.time())
         try:
-            return run_job(
-                program,
-                stream.write,
+            return run_hosts(
+                programs,
+                [stream.write for stream in streams],
                 stop=self.job.stop,
                 max_seconds=max(0.0, limit),
                 grace=worker.grace(),
                 runner=self.runner,
             )
         finally:
-            stream.close()
+            for stream in streams:
+                stream.close()
+
+    def _program(self, host: hosts.Host, image: Path) -> Program:
+        request = self.request
+        algorithm, kind = request["AlgorithmSpecification"], request["ResourceConfig"]["InstanceType"]
+        resources = instances.available(kind)
+        network = not request.get("EnableNetworkIsolation")
+        entrypoint = algorithm.get("ContainerEntrypoint") or ()
+        arguments = algorithm.get("ContainerArguments") or (() if entrypoint else ("train",))
+        return Program(
+            name=f"training job {self.job.name}" + (f" on {host.name}" if host.count > 1 else ""),
+            image=image,
+            command=(*entrypoint, *arguments),
+            entrypoint=bool(entrypoint),
+            base=host.base,
+            scratch=host.folder / "scratch",
+            environment={
+                **instances.threads(resources),
+                **self.session.variables(network),
+                **contract.variables(
+                    request, request["TrainingJobArn"], kind, resources, host.count, host.name
+                ),
+            },
+            read_only=host.read_only,
+            network=network,
+            cores=resources.cpus,
+            memory=instances.memory(kind),
+            hosts=hosts.addresses(host.count),
+        )
+
+    def _log_stream(self, host: hosts.Host) -> LogStream:
+        stream = LogStream(
+            self.session.client("logs"),
+            LOG_GROUP,
+            f"{self.job.name}/{host.name}-{int(time.time())}",
+            also=self.metrics.take,
+            after=lambda: self._publish(),
+        )
+        if isolation.lacking(self.request.get("EnableNetworkIsolation")):
+            stream.write(f"local target: {isolation.NOT_ENFORCED}")
+        return stream
 
     def _publish(self) -> None:
         if self.metrics.pending():
@@ -244,22 +246,25 @@ class TrainingRun:
 
     # -- the end -----------------------------------------------------------------------------------
 
-    def _conclude(self, outcome: Outcome) -> None:
+    def _conclude(self, outcomes: list[Outcome]) -> None:
         if self.broken_pipe is not None:
             error = self.broken_pipe
             raise error if isinstance(error, failure.JobFailed) else failure.download_failed(str(error))
-        if outcome.because == "timeout":
+        # The first that failed is the cause: the others were ended because of it.
+        bad = min((one for one in outcomes if one.exit_code), key=lambda one: one.seconds, default=None)
+        if any(one.because == "timeout" for one in outcomes):
             self.job.edit(status.stopping)
             self._finish_stopped("MaxWaitTimeExceeded" if self.spot.too_late else "MaxRuntimeExceeded")
         elif self.job.stop.asked:
             self._finish_stopped("Stopped")
-        elif outcome.exit_code == 0:
+        elif bad is None:
             self._upload()
             self.job.edit(self._complete)
         else:
-            said = failure.text_of(self.base / "output" / "failure")
+            host = self.hosts[outcomes.index(bad)]
+            said = failure.text_of(host.base / "output" / "failure")
             self._upload(whatever_happens=True)
-            raise failure.ended_badly(outcome, said)
+            raise failure.ended_badly(bad, said)
 
     def _complete(self, record: Record) -> None:
         # A stop that was asked for while the artifacts were stored still stops it, as on AWS.
@@ -289,16 +294,17 @@ class TrainingRun:
         key = config.get("KmsKeyId") or None
         model = f"{prefix}/model.tar.gz"
         try:
-            if self.checkpoints:
-                self.checkpoints.finish()
+            for host in self.hosts:
+                if host.checkpoints:
+                    host.checkpoints.finish()
+            made = hosts.gathered(self.hosts, "model", log.warning)
             if config.get("CompressionType") == "NONE":
                 model = f"{prefix}/model/"
-                transfer.upload_folder(self.s3, self.base / "model", model, key)
+                transfer.upload_folder(self.s3, made, model, key)
             else:
-                transfer.upload_archive(self.s3, self.base / "model", model, self.folder, key)
-            transfer.upload_archive(
-                self.s3, self.base / "output" / "data", f"{prefix}/output.tar.gz", self.folder, key
-            )
+                transfer.upload_archive(self.s3, made, model, self.folder, key)
+            output = hosts.gathered(self.hosts, "output/data", log.warning)
+            transfer.upload_archive(self.s3, output, f"{prefix}/output.tar.gz", self.folder, key)
         except failure.JobFailed as error:
             if not whatever_happens:
                 raise

@@ -70,6 +70,15 @@ def test_variables_name_the_job_its_channels_and_hyperparameters() -> None:
     assert (hosts["current_host"], hosts["hosts"]) == ("algo-1", ["algo-1"])
 
 
+def test_each_of_two_hosts_is_told_of_both_and_of_itself() -> None:
+    found = contract.variables(training_request(), "arn:job", "ml.m5.large", Resources(2, 0), 2, "algo-2")
+    assert (found["SM_CURRENT_HOST"], json.loads(found["SM_HOSTS"])) == ("algo-2", ["algo-1", "algo-2"])
+    config = contract.resource_config("ml.m5.large", 2, "algo-2")
+    assert json.loads(found["SM_RESOURCE_CONFIG"]) == config
+    assert (config["current_host"], config["hosts"]) == ("algo-2", ["algo-1", "algo-2"])
+    assert config["instance_groups"][0]["hosts"] == ["algo-1", "algo-2"]
+
+
 def test_processing_config_spells_absent_members_as_null() -> None:
     request = {
         "ProcessingJobName": "job",
@@ -144,9 +153,9 @@ AUGMENTED = {"S3DataType": "AugmentedManifestFile", "AttributeNames": ["a"]}
     ("changes", "code", "why"),
     [
         (
-            {"ResourceConfig": RESOURCES | {"InstanceCount": 2}},
+            {"ResourceConfig": RESOURCES | {"InstanceCount": 9}},
             "UnsupportedOperation",
-            "distributed training",
+            "one machine stands for all",
         ),
         ({"VpcConfig": {"Subnets": ["s"]}}, "UnsupportedOperation", "VpcConfig"),
         ({"ResourceConfig": {"InstanceType": "ml.m5.large"}}, "ValidationException", "InstanceCount"),

@@ -19,7 +19,10 @@ def mode(channel: dict[str, Any], default: str) -> str:
 
 
 def resolve(s3: Any, source: dict[str, Any], region: str, role: str) -> list[Part]:
-    """All parts of an S3DataSource (or ProcessingS3Input), in order; raises JobFailed when there is none."""
+    """All parts of an S3DataSource (or ProcessingS3Input), in order; raises JobFailed when there is none.
+
+    What one of several hosts gets of them, `share` says.
+    """
     uri = source["S3Uri"]
     try:
         match source.get("S3DataType", "S3Prefix"):
@@ -35,9 +38,14 @@ def resolve(s3: Any, source: dict[str, Any], region: str, role: str) -> list[Par
         raise failure.download_failed(f"{uri}: {error}") from None
     if not found:
         raise failure.download_failed(f"Failed to download data. {failure.no_objects(uri, region, role)}")
-    if source.get("S3DataDistributionType") == "ShardedByS3Key":
-        found = list(objects.shard([part for part in found if isinstance(part, S3Object)], 0, 1))
-    return found
+    return share(source, found, 0, 1)
+
+
+def share(source: dict[str, Any], parts: list[Part], index: int, count: int) -> list[Part]:
+    """What host `index` of `count` gets of a source: all parts, or with ShardedByS3Key every count-th key."""
+    if source.get("S3DataDistributionType") != "ShardedByS3Key":
+        return parts
+    return list(objects.shard([part for part in parts if isinstance(part, S3Object)], index, count))
 
 
 def only_whole_folders(source: dict[str, Any], parts: Sequence[Part]) -> None:
