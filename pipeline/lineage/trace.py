@@ -1,7 +1,7 @@
 """From an endpoint to the commit that it was made from, each link verified where AWS and git keep it.
 
-    endpoint -> config -> model -> model package -> artifact -> training job [-> transforms] -> data
-             -> image -> commit -> pull request
+    endpoint -> config -> model -> model package -> artifact [-> bundle] -> training job [-> transforms]
+             -> data -> image -> commit -> pull request
 
 A link says what two records agree on; one record alone proves nothing.
 """
@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from pipeline import algorithms
 from pipeline.aws.errors import code, message, told
-from pipeline.lineage import data, origin, transforms
+from pipeline.lineage import bundles, data, origin, transforms
 from pipeline.lineage.links import Chain
 from pipeline.promote import objects
 from pipeline.settings import load
@@ -52,7 +52,8 @@ def trace(root: Path, settings: Settings, clients: Clients, elsewhere: Elsewhere
         if made_by is None:
             chain.add("training job", facts.get("training_job", ""), None, "it ran in another environment")
         else:
-            _job(chain, made_by, original, facts)
+            artifact = bundles.link(chain, made_by, original, facts)
+            _job(chain, made_by, original, facts, artifact)
             transforms.link(chain, made_at, made_by, facts)
             data.link(chain, made_at, made_by, facts)
         tags = origin.image(chain, clients, container, facts)
@@ -173,7 +174,10 @@ def _artifact(chain: Chain, clients: Clients, container: Mapping[str, Any], fact
     chain.add("artifact", url, same, f"ETag {etag.strip(chr(34))}, registered was {recorded or 'none'}")
 
 
-def _job(chain: Chain, clients: Clients, package: Mapping[str, Any], facts: Mapping[str, str]) -> None:
+def _job(
+    chain: Chain, clients: Clients, package: Mapping[str, Any], facts: Mapping[str, str], artifact: str
+) -> None:
+    """artifact: what it must have made."""
     name = facts.get("training_job", "")
     if not name:
         chain.add("training job", "", False, "the version names none")
@@ -183,7 +187,7 @@ def _job(chain: Chain, clients: Clients, package: Mapping[str, Any], facts: Mapp
         return
     container = package["InferenceSpecification"]["Containers"][0]
     made = (job.get("ModelArtifacts") or {}).get("S3ModelArtifacts")
-    artifact = made == container["ModelDataUrl"]
+    own = made == artifact
     uri = job["AlgorithmSpecification"].get("TrainingImage", "")
     algorithm = algorithms.of_image(uri)  # of AWS: its image trains, the pipeline's own serves
     image = " ".join(algorithm) if algorithm else uri.rpartition("@")[2]
@@ -193,9 +197,13 @@ def _job(chain: Chain, clients: Clients, package: Mapping[str, Any], facts: Mapp
     chain.add(
         "training job",
         job["TrainingJobArn"],
-        status == "Completed" and artifact and same,
-        f"{status}; it made {'this artifact' if artifact else made} in {by}",
+        status == "Completed" and own and same,
+        f"{status}; it made {_what(artifact, container) if own else made} in {by}",
     )
+
+
+def _what(artifact: str, container: Mapping[str, Any]) -> str:
+    return "this artifact" if artifact == container["ModelDataUrl"] else "the model in the bundle"
 
 
 def _ask(chain: Chain, what: str, value: str, call: Callable[..., Any], **request: Any) -> Any:

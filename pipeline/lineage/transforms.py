@@ -1,4 +1,4 @@
-"""The Glue runs between data and training: whether they made what the training read, and it still is that."""
+"""The jobs between data and training: whether they made what the training read, and it still is that."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # A dataset is its manifest, below the output of the run that made it (pipeline/steps/transform.py).
 _MANIFEST = re.compile(r"^(?P<output>s3://.+/(?P<name>\w+))/manifests/(?P<dataset>[\w-]+)\.json$")
+# What a program of the container made is a folder of its output.
+_FOLDER = re.compile(r"^(?P<output>s3://.+/runs/[^/]+/(?P<name>\w+))/(?P<dataset>[\w-]+)/$")
 
 
 def read_by(job: Mapping[str, Any]) -> dict[str, tuple[str, list[str]]]:
@@ -26,7 +28,8 @@ def read_by(job: Mapping[str, Any]) -> dict[str, tuple[str, list[str]]]:
     found: dict[str, tuple[str, list[str]]] = {}
     for channel in job.get("InputDataConfig") or []:
         source = (channel.get("DataSource") or {}).get("S3DataSource") or {}
-        if source.get("S3DataType") == "ManifestFile" and (made := _MANIFEST.match(source.get("S3Uri", ""))):
+        form = _MANIFEST if source.get("S3DataType") == "ManifestFile" else _FOLDER
+        if made := form.match(source.get("S3Uri", "")):
             _, datasets = found.setdefault(made["name"], (made["output"], []))
             datasets.append(made["dataset"])
     return found
@@ -44,8 +47,10 @@ def link(chain: Chain, settings: Settings, clients: Clients, facts: Mapping[str,
         # The link of the job itself says so.
         return
     for name, (output, datasets) in sorted(read_by(job).items()):
-        if name in settings.pipeline.transforms:
-            _link(chain, settings, clients, name, output, datasets)
+        transform = settings.pipeline.transforms.get(name)
+        if transform is not None:
+            by = _link_program if transform.program else _link
+            by(chain, settings, clients, name, output, datasets)
 
 
 def _link(
@@ -77,6 +82,32 @@ def _link(
         chain.add(what, value, False, f"{reason}; {read}")
         return
     chain.add(what, value, True, f"SUCCEEDED by script {script}..., its objects are as it wrote them; {read}")
+
+
+def _link_program(
+    chain: Chain, settings: Settings, clients: Clients, name: str, output: str, datasets: list[str]
+) -> None:
+    what = f"transform {name}"
+    read = f"the training read {', '.join(sorted(datasets))} of it"
+    # The run's id is in its place, and in the names of its jobs (pipeline/steps/capacity.py).
+    begins = f"{settings.stack_name}-{output.split('/')[-2]}-"
+    pages = clients.sagemaker.get_paginator("list_processing_jobs").paginate(NameContains=begins)
+    for each in (summary for page in pages for summary in page["ProcessingJobSummaries"]):
+        job = clients.sagemaker.describe_processing_job(ProcessingJobName=each["ProcessingJobName"])
+        outputs = (job.get("ProcessingOutputConfig") or {}).get("Outputs") or []
+        if output not in [o["S3Output"]["S3Uri"].rstrip("/") for o in outputs]:
+            continue
+        if job["ProcessingJobStatus"] != "Completed":
+            continue
+        asked = functions.load(Path(settings.root), "find_reusable", {}, clients, "programs")
+        try:
+            asked.program(job["ProcessingJobName"], {"output": outputs[0]["OutputName"]}, {})
+        except asked.Unusable as reason:
+            chain.add(what, job["ProcessingJobArn"], False, f"{reason}; {read}")
+            return
+        chain.add(what, job["ProcessingJobArn"], True, f"Completed, its files are as it wrote them; {read}")
+        return
+    chain.add(what, output, None, f"SageMaker knows no job that wrote there; {read}")
 
 
 def _runs(clients: Clients, job: str) -> Iterator[Mapping[str, Any]]:

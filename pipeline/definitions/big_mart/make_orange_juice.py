@@ -7,7 +7,7 @@
     python pipeline/definitions/big_mart/make_sample.py --out FOLDER --data orange-juice
 
     raw/sales.csv    106,139 rows with a header: store, brand, week, the prices of all eleven brands, whether
-                     it was on deal or featured, what is known of the store's customers, and logmove, the label
+                     it was on deal or featured, what is known of its customers, and logmove, the label
 
 The data is in Debian's package r-cran-bayesm, which `apt-get download` fetches and `dpkg-deb` unpacks without
 installing anything; the file in it is verified by its SHA-256. Columns that follow from the sales (profit)

@@ -18,7 +18,9 @@ from tests.conftest import REPOSITORY
 OUTPUT = "s3://b/demo-dev/runs/20260301-1/features"
 KEY = "demo-dev/runs/20260301-1/features"
 SETTINGS: Any = SimpleNamespace(
-    root=REPOSITORY, stack_name="demo-dev", pipeline=SimpleNamespace(transforms={"features": None})
+    root=REPOSITORY,
+    stack_name="demo-dev",
+    pipeline=SimpleNamespace(transforms={"features": SimpleNamespace(program=None)}),
 )
 FACTS = {"training_job": "demo-dev-20260301-1"}
 
