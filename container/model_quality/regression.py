@@ -62,16 +62,20 @@ def report(labels: Floats, predicted: Floats, baseline: Floats, name: str, seed:
 
 def _measured(labels: Floats, predicted: Floats, baseline: Floats, name: str) -> dict[str, Floats]:
     """Each measure of each resample. All: (resamples, rows); results: (resamples,)."""
-    # A resample of equal labels has no variance to explain.
-    variance = np.maximum(labels.var(axis=1), np.finfo(np.float64).tiny)
+    variance = labels.var(axis=1)
     mse = ((predicted - labels) ** 2).mean(axis=1)
     other = ((baseline - labels) ** 2).mean(axis=1)
     return {
         "mae": np.abs(predicted - labels).mean(axis=1),
         "mse": mse,
         "rmse": np.sqrt(mse),
-        "r2": 1 - mse / variance,
+        "r2": _saved(mse, variance),
         f"rmse_{name}": np.sqrt(other),
-        f"r2_{name}": 1 - other / variance,
-        f"rmse_over_{name}": 1 - np.sqrt(mse / np.maximum(other, np.finfo(np.float64).tiny)),
+        f"r2_{name}": _saved(other, variance),
+        f"rmse_over_{name}": _saved(np.sqrt(mse), np.sqrt(other)),
     }
+
+
+def _saved(error: Floats, of: Floats) -> Floats:
+    """1 - error / of; 0 where there is nothing to save, as with labels that are all the same."""
+    return 1 - np.divide(error, of, out=np.ones_like(error), where=of > 0)

@@ -52,9 +52,11 @@ def _by_time(table: Table, arguments: Arguments) -> dict[str, list[int]]:
         raise ProgramError(f"column {arguments.time} has an empty value")
     known = sorted({time for time in times if time is not None})
     # The latest are the test, those before them the validation.
-    rank = {time: 1 - (place + 1) / len(known) for place, time in enumerate(known)}
+    test = round(arguments.test * len(known))
+    seen = len(known) - test
+    names = dict.fromkeys(known[seen:], "test")
+    names |= dict.fromkeys(known[seen - round(arguments.validation * len(known)) : seen], "validation")
     found: dict[str, list[int]] = {name: [] for name in PARTS}
     for row, time in enumerate(times):
-        assert time is not None
-        found[_part(rank[time], arguments)].append(row)
+        found[names.get(time or 0.0, "train")].append(row)
     return found
