@@ -99,12 +99,12 @@ def memory(instance_type: str) -> int:
     return int(nominal(instance_type).cpus * a_processor * 2**30)
 
 
-def available(instance_type: str) -> Resources:
-    """`nominal`, bounded by this machine: never more processors or GPUs than there are."""
+def available(instance_type: str, count: int = 1) -> Resources:
+    """`nominal`, bounded by a host's share of this machine where `count` hosts of a job are on it."""
     mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     gpus = len(list(Path("/dev").glob("nvidia[0-9]*")))
     wanted = nominal(instance_type)
-    return Resources(min(wanted.cpus, mine), min(wanted.gpus, gpus))
+    return Resources(min(wanted.cpus, max(1, mine // count)), min(wanted.gpus, gpus // count))
 
 
 def threads(resources: Resources) -> dict[str, str]:

@@ -203,7 +203,7 @@ class TrainingRun:
     def _program(self, host: hosts.Host, image: Path) -> Program:
         request = self.request
         algorithm, kind = request["AlgorithmSpecification"], request["ResourceConfig"]["InstanceType"]
-        resources = instances.available(kind)
+        resources = instances.available(kind, host.count)
         network = not request.get("EnableNetworkIsolation")
         entrypoint = algorithm.get("ContainerEntrypoint") or ()
         arguments = algorithm.get("ContainerArguments") or (() if entrypoint else ("train",))
