@@ -58,6 +58,9 @@ pipelines-table: .venv/.locked  ## The page of the pipelines side by side, and t
 mask-rcnn-figures: .venv/.locked  ## Measure good and bad models of objects on held-out images (PyTorch)
 	@$(BIN)/python scripts/mask_rcnn_figures.py
 
+pipelines-table: .venv/.locked  ## The page of the pipelines side by side, and their graphs; MEASURE="iris mnist" runs these
+	@$(BIN)/python scripts/pipelines_table.py $(MEASURE)
+
 recommender-figures: .venv/.locked  ## Measure good and bad recommenders on held-out ratings (Spark, TensorFlow)
 	@$(BIN)/python scripts/recommender_figures.py
 

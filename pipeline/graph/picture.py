@@ -9,9 +9,10 @@ from typing import Any
 
 from pipeline.graph import terminal
 from pipeline.graph.mermaid import mermaid
-from pipeline.graph.model import machine
+from pipeline.graph.model import Machine, machine
 from pipeline.graph.png import ZOOM, png
 from pipeline.graph.svg import svg
+from pipeline.graph.way import way
 
 
 @dataclass(frozen=True)
@@ -23,22 +24,24 @@ class Picture:
         statuses: state -> succeeded, running, caught, failed, aborted; states that are missing stay plain.
         title: written above it.
         notes: state -> what the text tells beside it.
+        short: draw only the way to success and what a run came by (`way.way`); the text always does.
     """
 
     asl: Mapping[str, Any]
     statuses: Mapping[str, str] = field(default_factory=dict)
     title: str = ""
     notes: Mapping[str, str] = field(default_factory=dict)
+    short: bool = False
 
     @property
     def svg(self) -> str:
         """A picture that stands alone; the same input gives the same bytes."""
-        return svg(machine(self.asl), self.statuses, self.title)
+        return svg(self._graph(), self.statuses, self.title)
 
     @property
     def mermaid(self) -> str:
         """A flowchart as Mermaid text."""
-        return mermaid(machine(self.asl), self.statuses, self.title)
+        return mermaid(self._graph(), self.statuses, self.title)
 
     def png(self, zoom: float = ZOOM) -> bytes:
         """The SVG drawn, `zoom` pixels a unit."""
@@ -87,6 +90,10 @@ class Picture:
 
     def _repr_png_(self) -> bytes:
         return self.png()
+
+    def _graph(self) -> Machine:
+        whole = machine(self.asl)
+        return way(whole, self.statuses)[0] if self.short else whole
 
     def __repr__(self) -> str:
         return f"<Picture of {self.title or 'a state machine'}: {len(self.asl['States'])} states>"

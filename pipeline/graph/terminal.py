@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pipeline.graph.model import Machine, Node
+from pipeline.graph.model import Machine
+from pipeline.graph.way import way
 
 MARKS = {"succeeded": "ok", "running": ">", "failed": "x", "caught": "!", "aborted": "x"}
-# Only joints of a machine: shown where a run stands at them.
-JOINTS = frozenset({"Pass", "Wait"})
-ENDS = frozenset({"Succeed", "Fail"})
 
 
 @dataclass(frozen=True)
@@ -51,24 +49,27 @@ def rows(
         every: also the joints and the handling of failures, which are else left out where the run, if there
             is one, did not come by.
     """
-    notes = notes or {}
-    targets = _targets(graph)
-    kept = set(graph.nodes) if every else _kept(graph, targets, statuses)
-    short = {name: _through(name, targets, kept) for name in graph.nodes if name in kept}
-    order = _order(graph, short, kept)
+    shown, left_out = (graph, 0) if every else way(graph, statuses)
+    return _lines(shown, statuses, notes or {}), left_out
+
+
+def _lines(graph: Machine, statuses: Mapping[str, str], notes: Mapping[str, str]) -> list[Row]:
+    targets: dict[str, list[str]] = {name: [] for name in graph.nodes}
+    for edge in graph.edges:
+        if edge.target != edge.source:
+            targets[edge.source].append(edge.target)
     found: list[Row] = []
-    left_out = len(graph.nodes) - len(kept)
-    for row in _drawn(graph, order, short, statuses, notes):
+    for row in _drawn(graph, _order(graph, targets), targets, statuses, notes):
         found.append(row)
-        node = graph.nodes[row.name]
-        for number, branch in enumerate(node.branches):
-            inner, fewer = rows(branch, statuses, notes, every=every)
-            left_out += fewer
+        branches = graph.nodes[row.name].branches
+        for number, branch in enumerate(branches):
             room = "".join("│" if "d" in _SIDES.get(sign, ()) else " " for sign in row.gutter)
-            head = f"branch {number + 1}" if len(node.branches) > 1 else "each item"
+            head = f"branch {number + 1}" if len(branches) > 1 else "each item"
             found.append(Row(f"{room}  |", head, "branch"))
-            found += [replace(each, gutter=f"{room}  | {each.gutter}") for each in inner]
-    return found, left_out
+            found += [
+                replace(each, gutter=f"{room}  | {each.gutter}") for each in _lines(branch, statuses, notes)
+            ]
+    return found
 
 
 def footer(left_out: int) -> str:
@@ -78,60 +79,7 @@ def footer(left_out: int) -> str:
     return f"({left_out} states that only join others, or handle failures, are not shown)"
 
 
-def _targets(graph: Machine) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {name: [] for name in graph.nodes}
-    for edge in graph.edges:
-        # Failures that many states share are drawn as no way at all, as in the other pictures.
-        if edge.kind != "catch" and edge.source in found and edge.target in graph.nodes:
-            found[edge.source].append(edge.target)
-    return found
-
-
-def _kept(graph: Machine, targets: Mapping[str, list[str]], statuses: Mapping[str, str]) -> set[str]:
-    """States of the way from the start to an end that is a success, and all that a run came by."""
-    reached = _reach(graph.start, targets)
-    good = {
-        name
-        for name in reached
-        if any(
-            graph.nodes[end].type == "Succeed" or _plain_end(graph.nodes[end])
-            for end in _reach(name, targets)
-        )
-    }
-    way = {name for name in good if graph.nodes[name].type not in JOINTS}
-    return way | {name for name in graph.nodes if statuses.get(name)} | {graph.start}
-
-
-def _plain_end(node: Node) -> bool:
-    return node.end and node.type not in ENDS
-
-
-def _reach(start: str, targets: Mapping[str, list[str]]) -> set[str]:
-    seen, waiting = {start}, [start]
-    while waiting:
-        for name in targets[waiting.pop()]:
-            if name not in seen:
-                seen.add(name)
-                waiting.append(name)
-    return seen
-
-
-def _through(name: str, targets: Mapping[str, list[str]], kept: set[str]) -> list[str]:
-    """Where `name` leads, past the states that are not shown."""
-    found: dict[str, None] = {}
-    seen: set[str] = set()
-    waiting = list(targets[name])
-    while waiting:
-        each = waiting.pop(0)
-        if each in kept:
-            found.setdefault(each)
-        elif each not in seen:
-            seen.add(each)
-            waiting = targets[each] + waiting
-    return [each for each in found if each != name]
-
-
-def _order(graph: Machine, targets: Mapping[str, list[str]], kept: set[str]) -> list[str]:
+def _order(graph: Machine, targets: Mapping[str, list[str]]) -> list[str]:
     """Each state below those that lead to it, loops apart; chains stay together."""
     done: list[str] = []
     seen: set[str] = set()
@@ -150,7 +98,7 @@ def _order(graph: Machine, targets: Mapping[str, list[str]], kept: set[str]) -> 
                 stack.append((following, iter(targets[following])))
 
     for name in [graph.start, *graph.nodes]:
-        if name in kept and name not in seen:
+        if name not in seen:
             visit(name)
     # What was visited last of all starts (a handler that only failures lead to) goes to the end.
     first = done.index(graph.start) + 1

@@ -7,10 +7,12 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.conftest import Cli
 from tests.e2e.conftest import Iris
 
 # Slow, in steps that it remembers where SageMaker keeps checkpoints.
@@ -26,6 +28,12 @@ print("all steps are done", flush=True)
 """
 # Of the first of its steps nothing is uploaded before this many seconds of training.
 TAKEN_AFTER = "6"
+
+
+@pytest.fixture(scope="module")
+def cli(shared_repository: Path) -> Cli:
+    """On a target where the quarter of an hour that is waited for capacity takes two seconds."""
+    return Cli(shared_repository, {"PIPELINE_LOCAL_WAIT_SCALE": "0.002"})
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +54,8 @@ def fault(iris: Iris, kind: str, *options: str) -> None:
 def jobs(iris: Iris, since: float) -> list[dict[str, Any]]:
     """Training jobs created since, oldest first, as DescribeTrainingJob has them."""
     sagemaker = iris.client("sagemaker")
-    found = sagemaker.list_training_jobs(SortBy="CreationTime", MaxResults=20)["TrainingJobSummaries"]
+    order = {"SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": 20}
+    found = sagemaker.list_training_jobs(**order)["TrainingJobSummaries"]
     described = [sagemaker.describe_training_job(TrainingJobName=j["TrainingJobName"]) for j in found]
     return [job for job in described[::-1] if job["CreationTime"].timestamp() >= since]
 

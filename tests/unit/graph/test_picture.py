@@ -57,3 +57,16 @@ def test_json_is_taken_as_well_and_nonsense_is_refused() -> None:
         render_graph("{")
     with pytest.raises(KeyError):
         render_graph({"States": {}})
+
+
+def test_a_short_picture_has_the_way_to_success_and_what_a_run_came_by() -> None:
+    short = Picture(ASL, {"Failed": "failed"}, "demo", short=True).svg
+    assert ">Check<" in short
+    assert ">Right<" in short
+    assert ">Failed<" in short
+    assert ">Right2<" not in short
+    assert ">Wait<" not in short
+    assert ">Wait<" in Picture(ASL, {}, "demo").svg
+    # The way past what is left out is there: Ready's waiting leads back to Watch.
+    assert "Ready -->" not in short
+    assert short.count("marker-end") < Picture(ASL, {}, "demo").svg.count("marker-end")

@@ -111,3 +111,18 @@ def test_a_line_that_is_too_long_keeps_its_colour_and_does_not_break() -> None:
 
 def test_a_row_as_text_tells_its_note() -> None:
     assert Row("┌", "Train", "Task", "running", "3.1 s").text().split() == ["┌", ">", "Train", "3.1", "s"]
+
+
+def test_an_answer_that_is_an_error_is_a_way_and_a_failure_is_none() -> None:
+    asl = chain("Describe", "Update", "Done")
+    asl["States"] |= {
+        "Create": {"Type": "Task", "Resource": "arn:aws:states:::sns:publish", "Next": "Done"},
+        "Mend": {"Type": "Pass", "Next": "Done"},
+        "Again": {"Type": "Task", "Resource": "arn:aws:states:::sns:publish", "Next": "Mend"},
+    }
+    asl["States"]["Describe"]["Catch"] = [
+        {"ErrorEquals": ["Service.NotFoundException"], "Next": "Create"},
+        {"ErrorEquals": ["States.TaskFailed"], "Next": "Again"},
+    ]
+    names = {row.name for row in render_graph(asl).rows()[0]}
+    assert names == {"Describe", "Update", "Create", "Done"}
