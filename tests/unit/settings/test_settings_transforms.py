@@ -118,3 +118,35 @@ def test_a_script_lies_below_glue_scripts(script: str) -> None:
 def test_sizes_are_those_of_spark_jobs(size: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         TransformCapacity.model_validate(size)
+
+
+@pytest.mark.parametrize(
+    ("transform", "key", "says"),
+    [
+        ({"reads": ["ratings"]}, "script", "a value is missing"),
+        (
+            {"script": "a/b.py", "program": "c", "reads": ["ratings"]},
+            "program",
+            "a transform is a Glue script or a program of the container, not both",
+        ),
+        ({"program": "train", "reads": ["ratings"]}, "program", "'train' is run by another step"),
+        (
+            {"program": "c", "reads": ["ratings"], "quality": {"ratings": {"minimum_rows": 1}}},
+            "quality",
+            "rules of quality are applied by the library of the Glue scripts",
+        ),
+    ],
+)
+def test_a_transform_is_a_script_or_a_program(transform: dict[str, Any], key: str, says: str) -> None:
+    assert problems({}, {"b": transform}) == [f"transforms.b.{key}: {says}"]
+
+
+def test_a_program_is_a_name_and_its_channels_are_not_the_jobs_own_folders() -> None:
+    Transform.model_validate({"program": "preprocess", "reads": ["ratings"]})
+    for odd in ("Preprocess", "../a", "a/b", ""):
+        with pytest.raises(ValidationError):
+            Transform.model_validate({"program": odd, "reads": ["ratings"]})
+    channels = {"output": {"prefix": "x", "use": "transform"}}
+    found = problems(channels, {"b": {"program": "c", "reads": ["output"]}})
+    assert found == ["transforms.b.reads.0: 'output' is a folder of the job's own"]
+    assert problems(channels, {"b": {"script": "a/b.py", "reads": ["output"]}}) == []
