@@ -31,6 +31,7 @@ from pyspark.sql.types import StructType
 
 from common import arguments, output, quality, source, storage, tables
 from common.errors import InputError, ScriptError
+from common.places import Origin
 from common.storage import Object
 
 
@@ -64,7 +65,7 @@ class _Channel:
 
     marked: DataFrame
     frame: DataFrame
-    objects: list[Object]
+    origin: Origin
     checked: bool = False
 
 
@@ -131,17 +132,12 @@ class Job:
             InputError: no objects; or one is truncated, empty, has another header or number of columns.
         """
         objects = source.locate(channel, arguments.path_of(channel))
+        written: dict[str, Any] = {"header": header, "separator": separator, "arrays": arrays or {}}
         with self._naming(objects):
-            marked = tables.read_csv(
-                self.spark,
-                channel,
-                objects,
-                tables.schema_of(self.spark, schema),
-                header=header,
-                separator=separator,
-                arrays=arrays or {},
-            )
-        return self._read(channel, marked, objects)
+            kind = tables.schema_of(self.spark, schema)
+            marked = tables.read_csv(self.spark, channel, objects, kind, **written)
+        origin = Origin(objects, lambda uri: tables.numbered(self.spark, uri, kind, **written))
+        return self._read(channel, marked, origin)
 
     def read_parquet(self, channel: str, schema: str | StructType) -> DataFrame:
         """A channel's Parquet objects as a frame of the declared schema; types may be widened, not narrowed.
@@ -151,11 +147,12 @@ class Job:
         """
         objects = source.locate(channel, arguments.path_of(channel))
         marked = tables.read_parquet(self.spark, channel, objects, tables.schema_of(self.spark, schema))
-        return self._read(channel, marked, objects)
+        return self._read(channel, marked, Origin(objects))
 
-    def _read(self, channel: str, marked: DataFrame, objects: list[Object]) -> DataFrame:
+    def _read(self, channel: str, marked: DataFrame, origin: Origin) -> DataFrame:
+        objects = origin.objects
         frame = marked.where(F.col(tables.REASON).isNull()).drop(tables.LINE, tables.REASON)
-        self._channels[channel] = _Channel(marked, frame, objects)
+        self._channels[channel] = _Channel(marked, frame, origin)
         say(f"channel {channel}: {len(objects)} objects, {sum(item.bytes for item in objects):,} bytes")
         return frame
 
@@ -172,14 +169,14 @@ class Job:
         if name in self._checked:
             raise ScriptError(f"{name!r} was checked already")
         channel = self._channels.get(name)
-        marked = frame
+        marked, origin = frame, None
         if channel is not None and channel.frame is frame:
-            marked, channel.checked = channel.marked, True
+            marked, origin, channel.checked = channel.marked, channel.origin, True
         else:
             nothing = F.lit(None).cast("string")
             marked = frame.withColumn(tables.LINE, nothing).withColumn(tables.REASON, nothing)
         with self._naming():
-            checked = quality.check(marked, self.rules.get(name) or {}, keep=keep)
+            checked = quality.check(marked, self.rules.get(name) or {}, keep=keep, origin=origin)
             if checked.bad is not None:
                 checked.quarantine = f"{self.output}/quarantine/{name}/"
                 checked.bad.write.mode("overwrite").json(checked.quarantine)
@@ -211,7 +208,7 @@ class Job:
                         f"{most:,} rows",
                         rows <= most,
                         why + (f", such as {example}" if example else ""),
-                        example,
+                        quality.Example(example) if example else None,
                     )
                 )
 
@@ -296,7 +293,10 @@ class Job:
         except (InputError, ScriptError):
             raise
         except Exception as error:
-            every = [*objects, *(item for channel in self._channels.values() for item in channel.objects)]
+            every = [
+                *objects,
+                *(item for channel in self._channels.values() for item in channel.origin.objects),
+            ]
             named = source.diagnose(every)
             if named:
                 raise InputError(named) from error

@@ -14,15 +14,18 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from common import leakage
+from common import leakage, places
+from common.places import Example, Origin
 from common.profile import Plan
 from common.rules import DUPLICATE, MALFORMED, FrameRules, Limit, RowRule
 from common.tables import LINE, REASON
 
 BAD = "_bad"
+# The object that a bad row is of, as Spark names it.
+FILE = "_file"
 # How the reason of a duplicate begins.
 REPEATED = "duplicate of "
-INTERNAL = (LINE, REASON, BAD)
+INTERNAL = (LINE, REASON, BAD, FILE)
 
 
 @dataclass
@@ -31,9 +34,10 @@ class Checked:
 
     Attributes:
         good: its good rows, with its own columns.
-        bad: the others, with LINE and REASON besides; None: there are none.
+        bad: the others, with LINE, FILE and REASON besides; None: there are none.
         rows, bad_rows: how many.
-        checks: the rules' results, `{"rule", "column", "measured", "allowed", "passed", "why", "example"}`.
+        checks: the rules' results, `{"rule", "column", "measured", "allowed", "passed", "why", "example",
+            "at"}`; `at` is where the example stands.
         profile: of the good rows.
     """
 
@@ -52,19 +56,24 @@ class Checked:
         return [check["why"] for check in self.checks if not check["passed"]]
 
 
-def check(marked: DataFrame, given: Mapping[str, Any], *, keep: bool) -> Checked:
+def check(
+    marked: DataFrame, given: Mapping[str, Any], *, keep: bool, origin: Origin | None = None
+) -> Checked:
     """Hold a frame against its rules.
 
     Args:
         marked: its columns, and LINE and REASON where a row is malformed.
         given: its part of `--QUALITY`.
         keep: hold the rows in Spark's memory and on its disk, because they are read more than once.
+        origin: the objects that the rows were read from; None: they were computed.
     """
     rules = FrameRules(given)
     names = [name for name in marked.columns if name not in INTERNAL]
     own = rules.of_rows(marked)
     bad = reduce(lambda one, other: one | other, [_broken(rule) for rule in own], F.col(REASON).isNotNull())
-    flagged = marked.withColumn(BAD, bad)
+    # Told in the stage that reads, for bad rows alone: the others shall not carry an address about.
+    file = F.when(F.col(BAD), F.input_file_name()) if origin else F.lit(None).cast("string")
+    flagged = marked.withColumn(BAD, bad).withColumn(FILE, file)
     held = []
     if keep:
         flagged = flagged.persist()
@@ -83,8 +92,12 @@ def check(marked: DataFrame, given: Mapping[str, Any], *, keep: bool) -> Checked
     good = flagged.where(~F.col(BAD)).select(names)
     selected = plan.select(good)
     profile = plan.read(row, rows - bad_rows, plan.tops(selected, row))
-    faults = flagged.where(F.col(BAD)).select(*names, LINE, _reasons(own).alias(REASON)) if bad_rows else None
-    examples = _examples(flagged, own) if bad_rows else {}
+    faults = (
+        flagged.where(F.col(BAD)).select(*names, LINE, FILE, _reasons(own).alias(REASON))
+        if bad_rows
+        else None
+    )
+    examples = _examples(flagged, own, origin) if bad_rows else {}
     counts = {rule.name: (row[f"b{i}"], rule.column, rule.limit) for i, rule in enumerate(own)}
     checks = [
         *_columns(marked, rules),
@@ -191,26 +204,37 @@ def _reasons(own: list[RowRule]) -> Column:
     return F.concat_ws("; ", F.col(REASON), *said)
 
 
-def _examples(flagged: DataFrame, own: list[RowRule]) -> dict[str, str]:
-    """One reason for each rule that was broken."""
-    duplicate = F.col(REASON).startswith(REPEATED)
+def _examples(flagged: DataFrame, own: list[RowRule], origin: Origin | None) -> dict[str, Example]:
+    """One row for each rule that was broken: what is said of it, and where it stands."""
+    repeated = F.col(REASON).startswith(REPEATED)
+    broken = {rule.name: (_broken(rule), rule.reason) for rule in own}
+    broken[MALFORMED] = (~repeated, F.col(REASON))
+    everything = {**broken, DUPLICATE: (repeated, F.col(REASON))}
+    place = F.coalesce(F.col(FILE), F.lit(""))
     wanted = [
-        F.min(F.when(~duplicate, F.concat_ws(" in ", F.col(REASON), F.substring(LINE, 1, 120)))).alias(
-            MALFORMED
-        ),
-        F.min(F.when(duplicate, F.col(REASON))).alias(DUPLICATE),
-        *[F.min(F.when(_broken(rule), rule.reason)).alias(f"e{i}") for i, rule in enumerate(own)],
+        F.min(F.when(test, F.struct(place.alias("file"), said.alias("said")))).alias(f"e{i}")
+        for i, (test, said) in enumerate(everything.values())
     ]
-    row = flagged.where(F.col(BAD)).agg(*wanted).first().asDict()
-    named = {rule.name: row[f"e{i}"] for i, rule in enumerate(own)}
-    return {MALFORMED: row[MALFORMED] or "", DUPLICATE: row[DUPLICATE] or "", **named}
+    row = flagged.where(F.col(BAD)).agg(*wanted).first()
+    found = {
+        name: (row[f"e{i}"]["file"], row[f"e{i}"]["said"])
+        for i, name in enumerate(everything)
+        if row[f"e{i}"] is not None
+    }
+    return places.examples(found, broken, origin)
 
 
 # --- results
 
 
 def result(
-    rule: str, column: str, measured: Any, allowed: str, passed: bool, why: str, example: str = ""
+    rule: str,
+    column: str,
+    measured: Any,
+    allowed: str,
+    passed: bool,
+    why: str,
+    example: Example | None = None,
 ) -> dict[str, Any]:
     """One rule's result as the report has it."""
     return {
@@ -220,7 +244,7 @@ def result(
         "allowed": allowed,
         "passed": passed,
         "why": why,
-        "example": example or "",
+        **places.result_at(example),
     }
 
 
@@ -230,18 +254,18 @@ def _row_checks(
     column: str,
     limit: Limit,
     rows: int,
-    examples: Mapping[str, str],
+    examples: Mapping[str, Example],
     always: bool = True,
 ) -> Iterator[dict[str, Any]]:
     """A rule about single rows: how many broke it."""
     if not (count or always):
         return
     passed = limit.allows(count, rows)
-    example = examples.get(name) or ""
+    example = examples.get(name)
     why = f"{name}: {count:,} of {rows:,} rows ({count / rows if rows else 0:.2%}), allowed {limit}"
-    yield result(
-        name, column, count, str(limit), passed, why + (f", such as: {example}" if example else ""), example
-    )
+    if example:
+        why += f", such as: {example.reason}" + (f" ({example.at})" if example.at else "")
+    yield result(name, column, count, str(limit), passed, why, example)
 
 
 def _all_bad(bad: int, rows: int, limit: Limit) -> Iterator[dict[str, Any]]:

@@ -14,6 +14,8 @@ from pyspark.sql.types import ArrayType, DoubleType, FloatType
 # What a frame without rules of its own must meet: a script that reads says nothing of bad rows otherwise.
 DEFAULT_BAD_SHARE = 0.01
 SHOWN = 40
+# Between names of columns in one literal; no name holds it.
+SEPARATOR = "\x1f"
 MALFORMED, DUPLICATE = "malformed", "duplicate"
 
 
@@ -101,21 +103,42 @@ class FrameRules:
                 element = kind.elementType if inside else kind
                 # array<…> of an array column; of several columns, what their values have in common
                 many = inside or columns != [name]
-                found += _column_rules(name, value, many, element, rule, Limit.of(rule, self.limit))
+                found += _column_rules(name, columns, value, many, element, rule, Limit.of(rule, self.limit))
         return found
 
 
+def _first(
+    name: str, value: Column, test: Callable[[Column], Column], columns: list[str]
+) -> tuple[Column, Column]:
+    """Which element breaks the rule first, and its value: `pixels[17]`, or of several columns its name."""
+    at = F.get(
+        F.filter(F.transform(value, lambda x, i: F.when(test(x), i)), lambda i: i.isNotNull()), F.lit(0)
+    )
+    if columns == [name]:
+        label = F.concat(F.lit(f"{name}["), at.cast("string"), F.lit("]"))
+    else:
+        # One literal: a plan with hundreds of them is slow to make.
+        label = F.get(F.split(F.lit(SEPARATOR.join(columns)), SEPARATOR), at)
+    return F.coalesce(label, F.lit(name)), F.get(value, at)
+
+
 def _column_rules(
-    name: str, value: Column, many: bool, kind: Any, rule: Mapping[str, Any], limit: Limit
+    name: str,
+    columns: list[str],
+    value: Column,
+    many: bool,
+    kind: Any,
+    rule: Mapping[str, Any],
+    limit: Limit,
 ) -> Iterator[RowRule]:
     def one(what: str, test: Callable[[Column], Column], said: str) -> RowRule:
         broken = F.exists(value, test) if many else test(value)
         if many and what == "required":
             # An array that is missing has no element that could be.
             broken = value.isNull() | broken
-        shown = F.get(F.filter(value, test), F.lit(0)) if many else value
+        label, shown = _first(name, value, test, columns) if many else (F.lit(name), value)
         text = F.substring(F.coalesce(shown.cast("string"), F.lit("null")), 1, SHOWN)
-        reason = F.concat(F.lit(f"{name} "), text, F.lit(f" {said}"))
+        reason = F.concat(label, F.lit(" "), text, F.lit(f" {said}"))
         return RowRule(f"{name}.{what}", name, broken, reason, limit)
 
     floating = isinstance(kind, (DoubleType, FloatType))

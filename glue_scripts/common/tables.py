@@ -15,12 +15,15 @@ from pyspark.sql.types import ArrayType, StringType, StructField, StructType
 
 from common import source
 from common.errors import InputError, ScriptError
+from common.places import AT, ROW
 from common.storage import Object
 
 # The row as it stood in the object, and why it is malformed (null: it is not).
 LINE, REASON = "_line", "_reason"
 # A value in a reason is cut to so many characters.
 SHOWN = 40
+# So many values of a row are named.
+MOST = 3
 # Types that hold every value of another.
 WIDER = {
     "byte": {"short", "integer", "long", "float", "double"},
@@ -76,23 +79,47 @@ def _parsed(
     spark: SparkSession, paths: list[str], schema: StructType, header: bool, separator: str
 ) -> DataFrame:
     """All columns as text by Spark's own CSV parser, which knows quotes."""
-    text = StructType(
-        [StructField(f.name, StringType()) for f in schema.fields] + [StructField(LINE, StringType())]
-    )
-    raw = (
-        spark.read.schema(text)
-        .options(
-            header=header,
-            sep=separator,
-            mode="PERMISSIVE",
-            columnNameOfCorruptRecord=LINE,
-            enforceSchema=True,
-            escape='"',
-        )
-        .csv(paths)
-    )
-    # Only a row with another number of columns is corrupt where all are text.
-    return raw.withColumn(REASON, F.when(F.col(LINE).isNotNull(), F.lit(f"not {len(schema.fields)} columns")))
+    given = spark.read.schema(_as_text(schema)).options(header=header, enforceSchema=True)
+    return _judged(given.options(**_options(separator)).csv(paths), schema)
+
+
+def _as_text(schema: StructType) -> StructType:
+    fields = [StructField(field.name, StringType()) for field in schema.fields]
+    return StructType([*fields, StructField(LINE, StringType())])
+
+
+def _options(separator: str) -> dict[str, str]:
+    return {"sep": separator, "mode": "PERMISSIVE", "columnNameOfCorruptRecord": LINE, "escape": '"'}
+
+
+def _judged(raw: DataFrame, schema: StructType) -> DataFrame:
+    """Only a row with another number of columns is corrupt where all are text."""
+    shown = F.concat(F.lit(f"not {len(schema.fields)} columns: '"), F.substring(LINE, 1, SHOWN), F.lit("'"))
+    return raw.withColumn(REASON, F.when(F.col(LINE).isNotNull(), shown))
+
+
+def numbered(
+    spark: SparkSession,
+    uri: str,
+    schema: StructType,
+    *,
+    header: bool,
+    separator: str,
+    arrays: Mapping[str, int],
+) -> DataFrame:
+    """Every line of one CSV object as `read_csv` reads it, with places.AT and places.ROW."""
+    lines = spark.read.text(uri).select(F.col("value"), F.monotonically_increasing_id().alias(AT))
+    row = F.length(F.trim("value")) > 0
+    if header:
+        row = row & (F.col(AT) > 0)
+    lines = lines.withColumn(ROW, row)
+    if arrays:
+        raw = _cut(lines.withColumnRenamed("value", LINE), schema, separator, arrays, [AT, ROW])
+    else:
+        kinds = ", ".join(f"`{field.name}` string" for field in _as_text(schema).fields)
+        parsed = F.from_csv("value", kinds, _options(separator)).alias("_parsed")
+        raw = _judged(lines.select(parsed, AT, ROW).select("_parsed.*", AT, ROW), schema)
+    return _cast(raw, schema, [AT, ROW])
 
 
 def _split(
@@ -109,6 +136,12 @@ def _split(
     lines = lines.where(F.length(F.trim(LINE)) > 0)
     if header:
         lines = lines.where(F.trim(LINE) != F.lit(separator.join(names)))
+    return _cut(lines, schema, separator, arrays, [])
+
+
+def _cut(
+    lines: DataFrame, schema: StructType, separator: str, arrays: Mapping[str, int], more: Sequence[str]
+) -> DataFrame:
     parts = lines.withColumn("_parts", F.split(LINE, f"\\Q{separator}\\E", -1))
     columns: list[Column] = []
     at = 0
@@ -119,10 +152,10 @@ def _split(
         at += width or 1
     found = F.size("_parts")
     wrong = F.when(found != at, F.concat(found.cast("string"), F.lit(f" columns, not {at}")))
-    return parts.select(*columns, LINE, wrong.alias(REASON))
+    return parts.select(*columns, LINE, wrong.alias(REASON), *more)
 
 
-def _cast(raw: DataFrame, schema: StructType) -> DataFrame:
+def _cast(raw: DataFrame, schema: StructType, more: Sequence[str] = ()) -> DataFrame:
     """Text columns as the schema's types; REASON gains what does not fit."""
     columns: list[Column] = []
     problems: list[Column] = [F.col(REASON)]
@@ -134,8 +167,13 @@ def _cast(raw: DataFrame, schema: StructType) -> DataFrame:
         elif isinstance(kind, ArrayType):
             inner = kind.elementType.simpleString()
             columns.append(F.expr(f"transform({name}, x -> try_cast(trim(x) as {inner}))").alias(field.name))
-            bad = F.expr(f"exists({name}, x -> trim(x) <> '' and try_cast(trim(x) as {inner}) is null)")
-            problems.append(F.when(bad, F.lit(f"{field.name}: a value is no {inner}")))
+            no = f"trim(x) <> '' and try_cast(trim(x) as {inner}) is null"
+            at = F.expr(f"get(filter(transform({name}, (x, i) -> if({no}, i, null)), i -> i is not null), 0)")
+            text = F.substring(F.get(F.col(name), at), 1, SHOWN)
+            said = F.concat(
+                F.lit(f"{field.name}["), at.cast("string"), F.lit("]: '"), text, F.lit(f"' is no {inner}")
+            )
+            problems.append(F.when(F.expr(f"exists({name}, x -> {no})"), said))
         else:
             word = kind.simpleString()
             text = f"nullif(trim({name}), '')"
@@ -146,7 +184,17 @@ def _cast(raw: DataFrame, schema: StructType) -> DataFrame:
     reason = F.concat_ws("; ", *problems)
     line = F.coalesce(F.col(LINE), F.to_json(F.struct(*[F.col(f"`{f.name}`") for f in schema.fields])))
     malformed = F.length(reason) > 0
-    return raw.select(*columns, F.when(malformed, line).alias(LINE), F.when(malformed, reason).alias(REASON))
+    return raw.select(
+        *columns, F.when(malformed, line).alias(LINE), F.when(malformed, _few(reason)).alias(REASON), *more
+    )
+
+
+def _few(reason: Column) -> Column:
+    """A row that is shifted by a column has hundreds of wrong values: the first ones tell it."""
+    parts = F.split(reason, "; ")
+    rest = F.concat(F.lit(" and "), (F.size(parts) - MOST).cast("string"), F.lit(" more"))
+    first = F.concat(F.array_join(F.slice(parts, 1, MOST), "; "), rest)
+    return F.when(F.size(parts) > MOST, first).otherwise(reason)
 
 
 def read_parquet(

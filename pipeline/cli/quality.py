@@ -83,7 +83,9 @@ def _table(results: list[dict[str, Any]]) -> str:
             each["measured"],
             each["allowed"],
             each["example"][:WIDEST],
+            # Reports of an older library do not know it.
+            each.get("at", ""),
         )
         for each in results
     ]
-    return _output.table(rows, ("", "frame", "rule", "column", "measured", "allowed", "example"), indent="  ")
+    return _output.table(rows, ("", "frame", "rule", "column", "measured", "allowed", "example", "where"), indent="  ")

@@ -86,6 +86,7 @@ def _result(rule: str, column: str, measured: Any, allowed: str, passed: bool, w
         "passed": passed,
         "why": why,
         "example": "",
+        "at": "",
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,8 @@ def test_a_rules_own_limit_counts_for_it(worker: Worker, tmp_path: Path) -> None
     assert [ran.check("rows", r)["passed"] for r in ("size.maximum", "kind.allowed")] == [False, True]
     (reason,) = ran.read("transform.json")["quality"]["reasons"]
     assert reason == (
-        "rows: size.maximum: 1 of 102 rows (0.98%), allowed 0 rows, such as: size 99.0 > maximum 10"
+        "rows: size.maximum: 1 of 102 rows (0.98%), allowed 0 rows, such as: size 99.0 > maximum 10 "
+        f"({tmp_path}/rows/a.csv, line 102)"
     )
 
 
@@ -166,6 +168,7 @@ def test_many_columns_are_one_array_and_the_label_is_not_among_them(worker: Work
     rules = {"rows": {"bad_share": 1.0, "label": "id", "leakage": {"purity": 1.0}, "columns": columns}}
     ran = worker.run(tmp_path, script, rules)
     assert ran.error == ""
+    assert re.fullmatch(r"p\d+ 8 > maximum 7", ran.check("rows", "/p[0-9]+/.maximum")["example"])
     assert ran.check("rows", "/p[0-9]+/.maximum")["measured"] == sum(
         any(i * j % 9 == 8 for j in range(110)) for i in range(40)
     )

@@ -56,10 +56,48 @@ def test_malformed_rows_are_in_quarantine_with_the_reason(worker: Worker, rating
     assert ran.error == ""
     assert ran.read("transform.json")["datasets"]["train"]["rows"] == 600
     kept = {row["_line"]: row["_reason"] for row in ran.rows("quarantine/ratings")}
-    assert kept.pop("7,8") == kept.pop("1,2,3,2020-01-01,a,extra") == "not 5 columns"
+    assert kept.pop("7,8") == "not 5 columns: '7,8'"
+    assert kept.pop("1,2,3,2020-01-01,a,extra").startswith("not 5 columns: '1,2,3,")
     assert sorted(kept.values()) == ["day: '2020-13-05' is no date", "rating: 'abc' is no double"]
     found = ran.check("ratings", "malformed")
     assert (found["measured"], found["passed"], found["allowed"]) == (4, True, "1%")
+
+
+def test_an_example_names_its_object_and_its_line(worker: Worker, ratings: Path) -> None:
+    """Lines as an editor counts them: with the header, blank ones, and in an object that is read in parts."""
+    (ratings / "a a.csv").write_text(HEADER + GOOD * 3)
+    lines = [
+        HEADER,
+        GOOD * 100,
+        "\n",
+        GOOD * 100,
+        "9,10,9,2020-01-05,a\n",
+        "7,8\n",
+        GOOD,
+        "9,9,abc,2020-01-05,b\n",
+    ]
+    (ratings / "b b.csv").write_text("".join(lines))
+    with gzip.open(ratings / "c.csv.gz", "wt") as file:
+        file.write(HEADER + GOOD + "9,10,0.5,2020-01-05,zebra\n")
+    parts = 'glue.spark.conf.set("spark.sql.files.maxPartitionBytes", "1500")'
+    script = READ.replace("glue = job.start()", f"glue = job.start()\n{parts}")
+    rules = {"ratings": {"columns": {"rating": {"maximum": 5}, "kind": {"pattern": "[a-y, ]+"}}}}
+    ran = worker.run(ratings.parent, script, rules)
+    assert ran.error == ""
+    assert ran.check("ratings", "rating.maximum")["at"] == f"{ratings}/b b.csv, line 603"
+    malformed = ran.check("ratings", "malformed")
+    assert (malformed["example"], malformed["at"]) == ("not 5 columns: '7,8'", f"{ratings}/b b.csv, line 604")
+    assert ran.check("ratings", "kind.pattern")["at"] == f"{ratings}/c.csv.gz, line 5"
+    files = sorted(Path(row["_file"]).name for row in ran.rows("quarantine/ratings"))
+    assert files == ["b%20b.csv", "b%20b.csv", "b%20b.csv", "c.csv.gz"]
+
+
+def test_a_row_that_is_shifted_names_its_first_wrong_values(worker: Worker, ratings: Path) -> None:
+    (ratings / "a.csv").write_text(HEADER + GOOD * 100 + "a,b,c,d,e\n")
+    ran = worker.run(ratings.parent, READ)
+    assert ran.check("ratings", "malformed")["example"] == (
+        "user: 'a' is no int; movie: 'b' is no int; rating: 'c' is no double and 1 more"
+    )
 
 
 def test_more_malformed_rows_than_allowed_leave_no_dataset(worker: Worker, ratings: Path) -> None:
@@ -188,7 +226,15 @@ def test_a_wide_table_is_one_array_column(worker: Worker, ratings: Path) -> None
     ran = worker.run(ratings.parent, script, rules)
     assert ran.error == ""
     reasons = sorted({row["_reason"] for row in ran.rows("quarantine/ratings")})
-    assert reasons == ["3 columns, not 785", "pixels 255 > maximum 254", "pixels: a value is no smallint"]
+    assert [reason for reason in reasons if "maximum" not in reason] == [
+        "3 columns, not 785",
+        "pixels[0]: 'x' is no smallint",
+    ]
+    said = ran.check("ratings", "pixels.maximum")
+    first = next(i for i in range(200) if any((i * j) % 256 == 255 for j in range(784)))
+    column = next(j for j in range(784) if (first * j) % 256 == 255)
+    assert said["example"] == f"pixels[{column}] 255 > maximum 254", "the value, and not the row"
+    assert said["at"] == f"{ratings}/a.csv, line {first + 1}"
     bright = sum(any((i * j) % 256 == 255 for j in range(784)) for i in range(200))
     assert ran.check("ratings", "pixels.maximum")["measured"] == bright
     profile = ran.read("profile.json")["frames"]["ratings"]["columns"]

@@ -92,14 +92,15 @@ def test_a_run_on_bad_data_ends_before_the_training(petals: Petals) -> None:
     said = petals.run(DAYS[0], code=1)
     assert "DataRejected" in said
     assert "split/flowers: /(sepal|petal)_.*/.maximum: 4 of 151 rows (2.65%), allowed 2%" in said
-    assert "such as: /(sepal|petal)_.*/ 99.5 > maximum 15" in said
+    (told,) = set(re.findall(r"such as: (\w+) 99.5 > maximum 15 \((s3://\S+), line (\d+)\)", said))
+    assert told[0] == "petal_width" and told[1].endswith(f"/{DAYS[0]}/flowers.csv") and told[2] == "4"
     (place,) = set(re.findall(rf"s3://{BUCKET}/{STACK}/runs/[^/]+/split", said))
     left = petals.under(f"{place}/")
     bad = [json.loads(line) for name, text in left.items() if name.startswith("quarantine/flowers/part-")
            for line in text.splitlines()]  # fmt: skip
     assert sorted(row["_reason"] for row in bad) == [
-        *["/(sepal|petal)_.*/ 99.5 > maximum 15"] * 4,
-        "not 5 columns",
+        "not 5 columns: '1,2'",
+        *["petal_width 99.5 > maximum 15"] * 4,
     ]
     assert json.loads(left["transform.json"])["datasets"] == {}
     assert not [name for name in left if name.startswith("manifests/")], "nothing that training could read"
