@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,9 +134,17 @@ def promote(args: argparse.Namespace) -> int:
     _ci_job.take_role(wanted[0], "deploy", context)
     clients = _target.connect_for(argparse.Namespace(target=None), wanted[0])
     title = f"promote {context.tag} to {args.environment}"
-    with say.group(title), _ci_approve.passed_on(context, forge, wanted, clients):
-        code = _ci_job.verb("promote", context.tag, "--to", args.environment)
-    _report(f"Promoted {context.tag} to {args.environment}", {each.name: code for each in wanted})
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "report.json"
+        words = ["promote", context.tag, "--to", args.environment, "--report", str(file)]
+        with say.group(title), _ci_approve.passed_on(context, forge, wanted, clients):
+            code = _ci_job.verb(*words)
+        # Without one it was refused before anything began.
+        left_out = json.loads(file.read_text())["left_out"] if file.exists() else {}
+    for name, why in left_out.items():
+        say.annotate("warning", f"left out: {why}", title=f"{name} {context.tag}")
+    codes = {each.name: code for each in wanted if each.name not in left_out}
+    _report(f"Promoted {context.tag} to {args.environment}", codes, left_out)
     return code
 
 
@@ -165,7 +176,8 @@ def retrain(args: argparse.Namespace) -> int:
     return max(codes.values(), default=0)
 
 
-def _report(title: str, codes: dict[str, int]) -> None:
+def _report(title: str, codes: dict[str, int], left_out: Mapping[str, str] | None = None) -> None:
     rows = [f"| {name} | {'well' if not code else f'failed ({code})'} |" for name, code in codes.items()]
+    rows += [f"| {name} | left out: {why} |" for name, why in (left_out or {}).items()]
     text = "\n".join(["| Pipeline | Ended |", "|---|---|", *rows]) if rows else "No pipeline is concerned."
     say.summary(f"### {title}\n\n{text}")

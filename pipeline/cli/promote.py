@@ -22,9 +22,12 @@ examples:
   pipeline promote v1.2.3 --pipeline iris --no-follow --json
 
 The tag must be annotated, a semantic version, and on main; staging must serve exactly what it holds. Image
-and model are copied by digest and checksum. Where production asks for approval the run waits for it:
-pipeline approve iris -e production. Safe to interrupt and to run again. Exit code 2: the tag is refused,
-4: it was not tested or a step failed, 1: the deployment did not end well.
+and model are copied by digest and checksum. A pipeline that staging has not tested is left out, and it is
+said, if the tag changes nothing of it or it is served nowhere yet; else nothing is released. Where production
+asks for approval the run waits for it: pipeline approve iris -e production. Safe to interrupt and to run
+again.
+
+exit codes: 2 the tag is refused; 4 it was not tested, or a step failed; 1 the deployment did not end well
 """
 
 
@@ -38,6 +41,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", metavar="ENV", default="production", help="default: production")
     parser.add_argument(
         "--main", metavar="REF", help="the branch releases come from (default: origin/main, else main)"
+    )
+    parser.add_argument(
+        "--report", metavar="FILE", help="write as JSON what was released, and what was left out and why"
     )
     parser.add_argument("--dry-run", action="store_true", help="change nothing")
     parser.add_argument(
@@ -63,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     with content.checked_out(root, tag.commit) as copy:
         ways = _ways(args, root, copy, tag)
         # All are looked at before the first is touched.
-        found = [(way, *release.find(way)) for way in ways]
+        found, left_out = _find(args, ways)
         results, code = [], 0
         for way, tested, wanted in found:
             done = release.begin(way, tested, wanted)
@@ -74,6 +80,9 @@ def run(args: argparse.Namespace) -> int:
             results.append(done)
             if not args.dry_run:
                 code = max(code, _release(args, way, tested, wanted, done, copy))
+    if args.report:
+        report = {"released": [done.as_dict() for done in results], "left_out": left_out}
+        Path(args.report).write_text(json.dumps(report, indent=2, default=str), encoding="utf-8")
     if args.json:
         _output.print_json([done.as_dict() for done in results])
     else:
@@ -108,6 +117,36 @@ def _ways(args: argparse.Namespace, root: Path, copy: Path, tag: Tag) -> list[Wa
     if not ways:
         raise SettingsError("no pipeline to promote", where=args.tag, hint="deploy one to the source first")
     return ways
+
+
+def _find(
+    args: argparse.Namespace, ways: list[Way]
+) -> tuple[list[tuple[Way, Tested, ImageSource]], dict[str, str]]:
+    """What is to be released, and why which pipeline is left out.
+
+    Raises:
+        NotTested: a pipeline that the tag changes is not tested, or none is.
+    """
+    from pipeline.cli import _output
+    from pipeline.promote import release, untested
+    from pipeline.promote.tested import NotTested
+
+    found: list[tuple[Way, Tested, ImageSource]] = []
+    left_out: dict[str, str] = {}
+    first: NotTested | None = None
+    for way in ways:
+        try:
+            found.append((way, *release.find(way)))
+        except NotTested as error:
+            why = "" if args.pipeline else untested.may_wait(way, error)
+            if not why:
+                raise
+            first = first or error
+            left_out[way.goal.name] = f"not tested in {way.origin.environment_name} ({error.what}); {why}"
+            _output.say(f"{way.goal.name}: left out: {left_out[way.goal.name]}")
+    if not found and first is not None:
+        raise first
+    return found, left_out
 
 
 def _release(

@@ -88,4 +88,5 @@ def _table(results: list[dict[str, Any]]) -> str:
         )
         for each in results
     ]
-    return _output.table(rows, ("", "frame", "rule", "column", "measured", "allowed", "example", "where"), indent="  ")
+    headers = ("", "frame", "rule", "column", "measured", "allowed", "example", "where")
+    return _output.table(rows, headers, indent="  ")

@@ -35,6 +35,10 @@ class NotTested(ApplyError):
     """The environment has not tested what the tag says; the text says what it serves instead."""
 
 
+class NeverDeployed(NotTested):
+    """The environment has no endpoint of the pipeline."""
+
+
 @dataclass(frozen=True)
 class Tested:
     """A version that an environment serves, and that may be promoted.
@@ -140,7 +144,7 @@ def serving(settings: Settings, clients: Clients) -> tuple[str, dict[str, Any]]:
         endpoint = sagemaker.describe_endpoint(EndpointName=name)
     except ClientError as error:
         if code(error) == "ValidationException" and "Could not find" in message(error):
-            raise NotTested("there is no such endpoint", where=where, hint=run) from error
+            raise NeverDeployed("there is no such endpoint", where=where, hint=run) from error
         raise
     config = str(endpoint["EndpointConfigName"])
     if endpoint["EndpointStatus"] != "InService" or endpoint.get("PendingDeploymentSummary"):
