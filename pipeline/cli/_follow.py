@@ -150,7 +150,9 @@ def _finish(settings: Settings, clients: Clients, step: Step, args: argparse.Nam
         _broken_rules(clients, step, args, cause)
         return
     if cause:
-        _output.say(f"  {cause if len(cause) <= LONG else cause[:LONG] + '...'}")
+        # The last lines that a build printed stand in lines of their own, and are what it is about.
+        whole = len(cause) <= LONG or "\n" in cause
+        _output.say(f"  {cause if whole else cause[:LONG] + '...'}")
     _log_tail(settings, clients, step, "Endpoint" in f"{error} {culprit.name if culprit else ''}")
     _output.say(f"more: pipeline logs {args.name}; pipeline graph {args.name} --format svg --execution last")
 

@@ -22,8 +22,8 @@ LINES = 15
 LONGEST_LINE = 300
 # CodeBuild's log may be some seconds behind the build's end.
 ATTEMPTS, PAUSE_SECONDS = 4, 1.5
-# What ends every build's log says nothing about why this one failed.
-_ENDING = ("[Container]", "Phase complete:", "Phase context status code:", "Phase is ")
+# CodeBuild's own lines say nothing about why a command failed.
+_OWN = ("[Container]", "Running command ", "Phase complete:", "Phase context status code:", "Phase is ")
 
 
 # --- pure ---------------------------------------------------------------------------------------------------
@@ -54,7 +54,7 @@ def failed_phase(build: Mapping[str, Any]) -> tuple[str, str]:
 def telling(messages: Iterable[str]) -> list[str]:
     """The last lines that a command printed."""
     lines = [message.rstrip()[:LONGEST_LINE] for message in messages]
-    own = [line for line in lines if line and not line.startswith(_ENDING)]
+    own = [line for line in lines if line and not line.startswith(_OWN)]
     return (own or [line for line in lines if line])[-LINES:]
 
 
