@@ -86,6 +86,8 @@ def estimate(
     if used.functions:
         lines.append(_functions(used, prices))
     lines += [line for endpoint in used.endpoints for line in _endpoint(endpoint, prices)]
+    if used.comparison:
+        lines += _comparisons(used.comparison, prices, durations)
     if used.alarms:
         price = prices.find("alarm")
         lines.append(_line(f"{used.alarms} alarms", "month", f"{used.alarms} alarms", used.alarms, price))
@@ -119,6 +121,29 @@ def _job(job: Job, prices: Prices, took: Duration | None) -> list[Line]:
         gb_months = job.volume_gb * hours / HOURS_A_MONTH
         what = f"{job.volume_gb:.0f} GB volume"
         lines.append(_line(f"{job.state}: volume", "run", what, gb_months, volume, at_most=at_most))
+    return lines
+
+
+def _comparisons(used: Usage, prices: Prices, durations: Mapping[str, Duration]) -> list[Line]:
+    """What comparing requests costs a month: so often by its own schedule; nothing, if that is off."""
+    each = [line for job in used.jobs for line in _job(job, prices, durations.get(job.state))]
+    each.append(_transitions(used, prices, None))
+    if used.functions:
+        each.append(_functions(used, prices))
+    times = runs_a_month(used.schedule) if used.schedule else 0.0
+    lines = []
+    for line in each:
+        what = line.what if line.what in {job.state for job in used.jobs} else f"Monitor: {line.what}"
+        one = "no price" if line.high is None else f"up to ${line.high:.2g}"
+        if not used.schedule:
+            quantity, note = f"by hand only, each {line.quantity}", f"{one} each; [monitor.schedule] is off"
+            lines.append(Line(what, "month", quantity, 0.0, 0.0, line.source, note))
+        elif times is None:
+            lines.append(replace(line, what=what, per="month", low=None, high=None, note=f"{one} each"))
+        else:
+            low, high = (None if v is None else v * times for v in (line.low, line.high))
+            quantity = f"{times:.1f} x {line.quantity}"
+            lines.append(replace(line, what=what, per="month", quantity=quantity, low=low, high=high))
     return lines
 
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 # Logical id of the state machine that runs the pipeline.
 MACHINE = "StateMachine"
+SCHEDULE = "Schedule"
+# What is before these in the ids of what compares requests (pipeline/render/monitor.py).
+MONITOR = "Monitor"
 # Step Functions' integrations that start a job -> what SageMaker bills it as.
 JOBS = {
     "sagemaker:createTrainingJob.sync": "training",
@@ -72,6 +75,7 @@ class Usage:
         functions: memory in MB of each Lambda call on the longest way of a run.
         transitions: state transitions on that way.
         schedule: the expression, empty where the schedule is off or absent.
+        comparison: what a comparison of requests uses, by its own schedule; None without [monitor].
     """
 
     jobs: tuple[Job, ...]
@@ -80,6 +84,7 @@ class Usage:
     transitions: int
     alarms: int
     schedule: str
+    comparison: Usage | None = None
 
 
 def state_machine(template: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -92,13 +97,17 @@ def state_machine(template: Mapping[str, Any]) -> dict[str, Any] | None:
     # The pipeline's is called so (pipeline/render/machine.py).
     for resource in (resources.get(MACHINE), *resources.values()):
         if resource and resource["Type"] == "AWS::StepFunctions::StateMachine":
-            text = resource["Properties"].get("DefinitionString")
-            if isinstance(text, str):
-                found: dict[str, Any] = json.loads(text)
-                return found
-            given = resource["Properties"].get("Definition")
-            return dict(given) if isinstance(given, Mapping) else None
+            return _definition(resource)
     return None
+
+
+def _definition(resource: Mapping[str, Any]) -> dict[str, Any] | None:
+    text = resource["Properties"].get("DefinitionString")
+    if isinstance(text, str):
+        found: dict[str, Any] = json.loads(text)
+        return found
+    given = resource["Properties"].get("Definition")
+    return dict(given) if isinstance(given, Mapping) else None
 
 
 def usage(template: Mapping[str, Any]) -> Usage:
@@ -111,20 +120,36 @@ def usage(template: Mapping[str, Any]) -> Usage:
         for r in resources
         if r["Type"] == "AWS::Lambda::Function"
     }
-    way = longest_way(asl)
-    schedules = [r["Properties"] for r in resources if r["Type"] == "AWS::Scheduler::Schedule"]
+    alarms = sum(r["Type"] == "AWS::CloudWatch::Alarm" for r in resources)
+    own = _machine_usage(template, asl, memory, tuple(_endpoints(states, template)), alarms, "")
+    monitor = (template.get("Resources") or {}).get(f"{MONITOR}{MACHINE}")
+    compares = _definition(monitor) if monitor else None
+    if compares is None:
+        return own
+    return replace(own, comparison=_machine_usage(template, compares, memory, (), 0, MONITOR))
+
+
+def _machine_usage(
+    template: Mapping[str, Any],
+    asl: Mapping[str, Any],
+    memory: Mapping[str, int],
+    endpoints: tuple[Endpoint, ...],
+    alarms: int,
+    prefix: str,
+) -> Usage:
+    """Of one state machine; `prefix` is before the id of its schedule."""
+    states, way = dict(_states(asl)), longest_way(asl)
+    jobs = sorted(
+        _jobs(states, template), key=lambda job: way.index(job.state) if job.state in way else len(way)
+    )
+    clock = ((template.get("Resources") or {}).get(f"{prefix}{SCHEDULE}") or {}).get("Properties") or {}
     return Usage(
-        tuple(
-            sorted(
-                _jobs(states, template),
-                key=lambda job: way.index(job.state) if job.state in way else len(way),
-            )
-        ),
-        tuple(_endpoints(states, template)),
+        tuple(jobs),
+        endpoints,
         tuple(m for name in way if (m := _function(states[name], memory))),
         len(way),
-        sum(r["Type"] == "AWS::CloudWatch::Alarm" for r in resources),
-        next((s["ScheduleExpression"] for s in schedules if s.get("State") != "DISABLED"), ""),
+        alarms,
+        clock.get("ScheduleExpression", "") if clock.get("State") != "DISABLED" else "",
     )
 
 

@@ -150,7 +150,8 @@ def _expected(template: Mapping[str, Any], steps: tuple[StepForecast, ...], fact
 def _cost(template: Mapping[str, Any], prices: cost.Prices, facts: Facts) -> cost.Estimate:
     used = cost.usage(template)
     durations = facts.durations
-    took = {job.state: durations[job.timed_by] for job in used.jobs if job.timed_by in durations}
+    jobs = [*used.jobs, *(used.comparison.jobs if used.comparison else ())]
+    took = {job.state: durations[job.timed_by] for job in jobs if job.timed_by in durations}
     return cost.estimate(used, prices, took)
 
 

@@ -161,6 +161,49 @@ def test_a_schedule_puts_its_runs_into_the_month() -> None:
     assert daily.per_month.high == pytest.approx(never.per_month.high + 30.4375 * never.per_run.high)
 
 
+def monitored(schedule: dict[str, Any]) -> dict[str, Any]:
+    """The template with a monitor: a comparison in Glue, by a clock of its own."""
+    job = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::glue:startJobRun.sync",
+        "Parameters": {"JobName": "iris-staging-monitor"},
+        "End": True,
+    }
+    machine = {"StartAt": "CompareRequests", "States": {"CompareRequests": job}}
+    size = {"Name": "iris-staging-monitor", "WorkerType": "G.1X", "NumberOfWorkers": 2, "Timeout": 60}
+    more = {
+        "MonitorJob": {"Type": "AWS::Glue::Job", "Properties": size},
+        "MonitorSchedule": {"Type": "AWS::Scheduler::Schedule", "Properties": schedule},
+        "MonitorStateMachine": {
+            "Type": "AWS::StepFunctions::StateMachine",
+            "Properties": {"DefinitionString": json.dumps(machine)},
+        },
+    }
+    # As in a rendered template: by name, the monitor's before the pipeline's.
+    return {"Resources": dict(sorted({**TEMPLATE["Resources"], **more}.items()))}
+
+
+def test_comparisons_of_requests_are_counted_by_their_own_schedule() -> None:
+    hourly = monitored({"State": "ENABLED", "ScheduleExpression": "rate(1 hour)"})
+    used = cost.usage(hourly)
+    assert used.schedule == "", "the pipeline's own is off"
+    prices = of("us-east-1")
+    found = cost.estimate(used, prices, {"CompareRequests": Duration(90.0, "as the last one")})
+    line = next(line for line in found.lines if line.what == "CompareRequests")
+    dpu_hour = prices.find("dpu_hour")
+    assert dpu_hour is not None
+    assert (line.per, line.quantity) == ("month", "730.5 x 2 x G.1X, 90 s")
+    assert line.high == pytest.approx(730.5 * 2 * 90 / 3600 * dpu_hour.usd)
+    assert not [line for line in found.lines if line.per == "run" and line.what == "CompareRequests"]
+    assert found.per_month.high > line.high
+    off = cost.estimate(
+        cost.usage(monitored({"State": "DISABLED", "ScheduleExpression": "rate(1 hour)"})), prices, {}
+    )
+    line = next(line for line in off.lines if line.what == "CompareRequests")
+    assert (line.low, line.high) == (0.0, 0.0)
+    assert line.note.endswith("each; [monitor.schedule] is off")
+
+
 @pytest.mark.parametrize(
     ("expression", "runs"),
     [
