@@ -134,12 +134,12 @@ def _comparisons(used: Usage, prices: Prices, durations: Mapping[str, Duration])
     lines = []
     for line in each:
         what = line.what if line.what in {job.state for job in used.jobs} else f"Monitor: {line.what}"
-        one = "no price" if line.high is None else f"up to ${line.high:.2g}"
+        one = "no price" if line.high is None else f"up to ${line.high:.2g} each"
         if not used.schedule:
-            quantity, note = f"by hand only, each {line.quantity}", f"{one} each; [monitor.schedule] is off"
+            quantity, note = f"by hand only, each {line.quantity}", f"{one}; [monitor.schedule] is off"
             lines.append(Line(what, "month", quantity, 0.0, 0.0, line.source, note))
         elif times is None:
-            lines.append(replace(line, what=what, per="month", low=None, high=None, note=f"{one} each"))
+            lines.append(replace(line, what=what, per="month", low=None, high=None, note=one))
         else:
             low, high = (None if v is None else v * times for v in (line.low, line.high))
             quantity = f"{times:.1f} x {line.quantity}"
