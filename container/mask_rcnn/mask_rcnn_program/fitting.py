@@ -100,9 +100,10 @@ class Epochs:
             self.group.level(self.net.buffers())
             self.done += 1
             self.metrics = {f"train_{name}": loss for name, loss in zip(LOSSES, losses, strict=True)}
-            self._tell(time.monotonic() - began)
             if self.group.leads:
                 checkpoint.save(self.folder, self.fingerprint, self.done, self._state())
+            # After it is kept: whoever reads the line may take the instance away.
+            self._tell(time.monotonic() - began)
             self._stop_together()
 
     def _resume(self) -> None:

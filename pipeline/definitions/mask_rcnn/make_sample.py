@@ -33,7 +33,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image  # type: ignore[import-not-found,unused-ignore]
 
 PACKAGE = "stardist==0.9.2"
 # One wheel wherever this runs: it is unpacked, not installed.
