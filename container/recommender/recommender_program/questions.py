@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import difflib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -36,6 +37,7 @@ Question = Pair | Ranking
 PAIR_KEYS = ("user", "movie", "features")
 RANK_KEYS = ("user", "candidates", "top")
 RECALL_KEYS = ("user", "recall", "top", "exclude", "liked")
+ALL_KEYS = ("instances", *dict.fromkeys(PAIR_KEYS + RANK_KEYS + RECALL_KEYS))
 
 
 def read(body: str | bytes, content_type: str) -> list[Question]:
@@ -152,7 +154,11 @@ def _check_features(given: Any, where: str) -> None:
 def _only(value: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
     others = sorted(set(value) - set(known))
     if others:
-        raise RequestError(400, f"{where}key {others[0]!r} is unknown; {', '.join(known)} are read")
+        # A misspelt key makes one kind of question look like another: `candidats` like a pair.
+        keys = known if known is FEATURES else ALL_KEYS
+        close = difflib.get_close_matches(others[0], keys, n=1)
+        hint = f"did you mean {close[0]!r}? " if close and close[0] not in value else ""
+        raise RequestError(400, f"{where}key {others[0]!r} is unknown; {hint}{', '.join(known)} are read")
 
 
 def _id(value: Any, where: str) -> int:
