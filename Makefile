@@ -49,6 +49,9 @@ bench-gitops: .venv/.locked  ## Measure git push to the first line, to the plan,
 drift-figures: .venv/.locked  ## Compute false alarms and power of the comparison of requests, into its page
 	@$(BIN)/python scripts/drift_figures.py
 
+big-mart-figures: .venv/.locked  ## Measure good and bad models of sales on held-out rows (XGBoost)
+	@$(BIN)/python scripts/big_mart_figures.py
+
 mnist-figures: .venv/.locked  ## Measure good and bad models of digits on held-out images (TensorFlow)
 	@$(BIN)/python scripts/mnist_figures.py
 
@@ -57,9 +60,6 @@ pipelines-table: .venv/.locked  ## The page of the pipelines side by side, and t
 
 mask-rcnn-figures: .venv/.locked  ## Measure good and bad models of objects on held-out images (PyTorch)
 	@$(BIN)/python scripts/mask_rcnn_figures.py
-
-pipelines-table: .venv/.locked  ## The page of the pipelines side by side, and their graphs; MEASURE="iris mnist" runs these
-	@$(BIN)/python scripts/pipelines_table.py $(MEASURE)
 
 recommender-figures: .venv/.locked  ## Measure good and bad recommenders on held-out ratings (Spark, TensorFlow)
 	@$(BIN)/python scripts/recommender_figures.py
@@ -75,4 +75,4 @@ clean:  ## Stop the local target and remove what this repository made
 	@if [ -x $(BIN)/pipeline ]; then $(BIN)/pipeline local down; fi
 	@rm -rf .venv .pipeline build
 
-.PHONY: help venv demo test lint bench bench-gitops bench-serving bench-build bench-scale gate-figures drift-figures mask-rcnn-figures mnist-figures pipelines-table recommender-figures lock docs clean
+.PHONY: help venv demo test lint bench bench-gitops bench-serving bench-build bench-scale gate-figures drift-figures big-mart-figures mask-rcnn-figures mnist-figures pipelines-table recommender-figures lock docs clean

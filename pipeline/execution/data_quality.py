@@ -51,11 +51,18 @@ def find(settings: Settings, clients: Clients, which: str | None = None) -> dict
             found = _verdict(clients, summary["executionArn"])
             if found is not None:
                 return {**found, "results": _results(clients, found["report"])}
-    raise ExecutionError(
-        "no run's data was judged yet",
-        where=settings.stack_name,
-        hint="put QualityGate(settings, ...) behind the transforms: docs/explanation/data-quality.md",
-    )
+    raise ExecutionError("no run's data was judged yet", where=settings.stack_name, hint=_judged_by(settings))
+
+
+def _judged_by(settings: Settings) -> str:
+    """Who looks at the data, where nobody has left a report of it."""
+    programs = [f"{each.program}" for each in settings.pipeline.transforms.values() if each.program]
+    if programs and len(programs) == len(settings.pipeline.transforms):
+        return (
+            f"the container's own {', '.join(programs)} refuses bad data, and says why: "
+            f"pipeline logs {settings.name}"
+        )
+    return "put QualityGate(settings, ...) behind the transforms: docs/explanation/data-quality.md"
 
 
 def failed(clients: Clients, arn: str) -> list[str]:

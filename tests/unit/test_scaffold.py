@@ -31,7 +31,10 @@ def test_a_copy_has_names_and_data_of_its_own(root: Path, source: str) -> None:
         k: v for k, v in old.items() if k not in ("container", "data", "transforms")
     }
     for transform in settings.get("transforms", {}).values():
-        assert (root / "glue_scripts" / transform["script"]).is_file()
+        home, name = (
+            ("container/next_one", "program") if "program" in transform else ("glue_scripts", "script")
+        )
+        assert (root / home / transform[name]).is_file()
     for folder in made.folders:
         for path in (
             p for p in (root / folder).rglob("*") if p.suffix in (".py", ".toml", "") and p.is_file()
@@ -49,7 +52,7 @@ def test_nothing_is_overwritten_or_left_half_made(root: Path) -> None:
     assert not list(root.rglob(".new-*"))
 
 
-@pytest.mark.parametrize("name", ["Churn", "c", "a_b", "../x", "", "a" * 40])
+@pytest.mark.parametrize("name", ["Churn", "c", "a.b", "../x", "", "a" * 40])
 def test_a_bad_name_is_refused(root: Path, name: str) -> None:
     with pytest.raises(SettingsError, match="no name"):
         scaffold.make(root, name, "iris")
