@@ -1,4 +1,4 @@
-"""explain_build says why a build failed, as far as it can be read; start_build neither waits nor builds twice."""
+"""explain_build says why a build failed, as far as it can be read; start_build neither waits nor repeats."""
 
 from __future__ import annotations
 
