@@ -64,4 +64,5 @@ def load(folder: Path, wanted: str) -> tuple[int, dict[str, Any] | None, str]:
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         return int(told["epochs"]), state, f"after epoch {told['epochs']}"
     except UNREADABLE as error:
-        return 0, None, f"the checkpoint cannot be read ({type(error).__name__}: {error})"
+        said = str(error).partition("\n")[0]
+        return 0, None, f"the checkpoint cannot be read ({type(error).__name__}: {said})"

@@ -146,7 +146,8 @@ class Epochs:
             for one in self.optimizer.param_groups:
                 one["lr"] = rate
             totals += self._step(batch)
-        return list(totals / len(batches))
+        # Plain numbers: NumPy's are programs to whoever reads a checkpoint with care.
+        return [float(total) / len(batches) for total in totals]
 
     def _step(self, batch: list[int]) -> list[float]:
         """Learn from one batch; its losses."""
