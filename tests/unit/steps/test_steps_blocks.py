@@ -69,7 +69,8 @@ def test_spot_training_waits_and_resumes(settings_with: Make) -> None:
     request = training(spot)
     assert request["EnableManagedSpotTraining"] is True
     assert request["StoppingCondition"] == {"MaxRuntimeInSeconds": 600, "MaxWaitTimeInSeconds": 900}
-    assert "$.run.run_id" in request["CheckpointConfig"]["S3Uri.$"]
+    # Of the training, not of the run: the run after an interrupted one goes on from them.
+    assert "$.run.checkpoints" in request["CheckpointConfig"]["S3Uri.$"]
     assert whole(spot)["States"]["Train"]["TimeoutSeconds"] > 900
 
 
