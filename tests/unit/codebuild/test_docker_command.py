@@ -1,4 +1,4 @@
-"""The docker of a build: without an engine ours, which refuses by name what it cannot do; else the real one."""
+"""The docker of a build: without an engine ours, which refuses by name what it cannot do; else the real."""
 
 from __future__ import annotations
 
