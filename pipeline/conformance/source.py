@@ -50,7 +50,7 @@ def of_pipeline(settings: Any, sample: Callable[[], Path]) -> Subject:
         name=settings.name,
         channels=channels,
         hyperparameters={key: _text(value) for key, value in pipeline.hyperparameters.items()},
-        request=Request(pipeline.smoke.body.encode(), pipeline.smoke.content_type, pipeline.smoke.accept),
+        request=Request(pipeline.smoke.content, pipeline.smoke.content_type, pipeline.smoke.accept),
     )
 
 

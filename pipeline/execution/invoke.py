@@ -73,7 +73,7 @@ def invoke(
     smoke = settings.pipeline.smoke
     request: dict[str, Any] = {
         "EndpointName": settings.stack_name,
-        "Body": smoke.body.encode() if body is None else body,
+        "Body": smoke.content if body is None else body,
         "ContentType": content_type or smoke.content_type,
         "Accept": accept or smoke.accept,
     }

@@ -5,6 +5,7 @@ Every model is frozen and refuses unknown keys. Units are in the names (seconds,
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -254,6 +255,11 @@ class Smoke(Model):
     encoding: Annotated[
         Literal["text", "base64"], Field(description="base64: of a body that is no text, such as an image")
     ] = "text"
+
+    @property
+    def content(self) -> bytes:
+        """The body as it is sent."""
+        return base64.b64decode(self.body) if self.encoding == "base64" else self.body.encode()
 
 
 class Check(Model):
