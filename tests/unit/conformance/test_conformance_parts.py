@@ -22,6 +22,7 @@ from pipeline.conformance import (
 )
 from pipeline.conformance.folders import contents, differences, through_archive, unpackable
 from pipeline.errors import SettingsError
+from pipeline.settings.model import Smoke
 
 
 def test_every_clause_says_what_it_is_where_it_comes_from_and_how_to_mend_it() -> None:
@@ -81,7 +82,7 @@ def settings() -> SimpleNamespace:
                 "test": SimpleNamespace(use="evaluate", **channel),
             }
         ),
-        smoke=SimpleNamespace(body="1,2", content_type="text/csv", accept="application/json"),
+        smoke=Smoke(body="1,2", content_type="text/csv", accept="application/json"),
     )
     return SimpleNamespace(name="churn", pipeline=pipeline)
 

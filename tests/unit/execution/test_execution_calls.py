@@ -19,6 +19,7 @@ from pipeline.errors import ExecutionError, TargetError
 from pipeline.execution import approve, batch, invoke, logs, serving, start
 from pipeline.execution.removal import made_by_runs
 from pipeline.execution.status import warnings
+from pipeline.settings.model import Smoke
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 ARN = "arn:aws:states:eu-west-1:111111111111:stateMachine:iris-dev"
@@ -67,9 +68,7 @@ def settings(tmp_path: Path) -> Any:
         artifact_bucket="ml-111111111111-eu-west-1",
         project=SimpleNamespace(name="ml"),
         environment=SimpleNamespace(account="111111111111", region="eu-west-1", tags={}),
-        pipeline=SimpleNamespace(
-            smoke=SimpleNamespace(body="1,2", content_type="text/csv", accept="application/json")
-        ),
+        pipeline=SimpleNamespace(smoke=Smoke(body="1,2", content_type="text/csv", accept="application/json")),
     )
 
 
