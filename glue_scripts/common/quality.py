@@ -293,6 +293,9 @@ def _columns(marked: DataFrame, rules: FrameRules) -> Iterator[dict[str, Any]]:
             kind = marked.schema[column].dataType.simpleString()
             why = f"schema: {column} is {kind}, expected {wanted}"
             yield result("schema", column, kind, str(wanted), kind == wanted, why)
+    for column, kind, what in rules.misfits(marked):
+        why = f"schema: {column} is {kind}, and its {what}"
+        yield result("schema", column, kind, what.partition("about ")[2], False, why)
     for column in rules.key:
         if column not in marked.columns:
             yield result(

@@ -9,7 +9,9 @@ from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, DoubleType, FloatType
+from pyspark.sql.types import ArrayType, DoubleType, FloatType, NumericType
+
+from common.errors import ScriptError
 
 # What a frame without rules of its own must meet: a script that reads says nothing of bad rows otherwise.
 DEFAULT_BAD_SHARE = 0.01
@@ -90,11 +92,33 @@ class FrameRules:
             else:
                 yield name, [name] if name in frame.columns else [], rule
 
+    def misfits(self, frame: DataFrame) -> Iterator[tuple[str, str, str]]:
+        """A column, its type and what is wrong: rules that its values cannot be asked, as a text's minimum.
+
+        Spark would compare a text as a number where it is one and let all else pass, or fail in its words.
+        """
+        for _, columns, rule in self.columns(frame):
+            for column in columns:
+                kind = frame.schema[column].dataType
+                element = kind.elementType if isinstance(kind, ArrayType) else kind
+                for word in ("minimum", "maximum"):
+                    if rule.get(word) is not None and not isinstance(element, NumericType):
+                        yield column, kind.simpleString(), f"{word} is about numbers"
+                if rule.get("width") is not None and not isinstance(kind, ArrayType):
+                    yield column, kind.simpleString(), "width is about arrays"
+
     def of_rows(self, frame: DataFrame) -> list[RowRule]:
-        """One expression a rule, also where it is about hundreds of columns."""
+        """One expression a rule, also where it is about hundreds of columns.
+
+        Raises:
+            ScriptError: a pattern is none that Spark can read.
+        """
         found: list[RowRule] = []
+        unfit = {column for column, _, _ in self.misfits(frame)}
         for name, columns, rule in self.columns(frame):
-            if columns:
+            if rule.get("pattern") is not None:
+                _readable(frame, name, rule["pattern"])
+            if columns and not unfit & set(columns):
                 value = (
                     F.col(f"`{name}`") if columns == [name] else F.array(*[F.col(f"`{c}`") for c in columns])
                 )
@@ -105,6 +129,22 @@ class FrameRules:
                 many = inside or columns != [name]
                 found += _column_rules(name, columns, value, many, element, rule, Limit.of(rule, self.limit))
         return found
+
+
+def _readable(frame: DataFrame, name: str, pattern: str) -> None:
+    """Spark's patterns are Java's, which are not quite Python's, by which the settings were checked."""
+    try:
+        frame.sparkSession.range(1).select(F.lit("").rlike(_whole(pattern))).first()
+    except Exception as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        said = next((line for line in lines if "PatternSyntax" in line or "near index" in line), lines[0])
+        raise ScriptError(
+            f"{name}.pattern: {pattern!r} is no regular expression of Java, which Spark matches by: {said}"
+        ) from error
+
+
+def _whole(pattern: str) -> str:
+    return f"^(?:{pattern})$"
 
 
 def _first(
@@ -157,9 +197,7 @@ def _column_rules(
     if rule.get("allowed") is not None:
         yield one("allowed", lambda x: ~x.isin(list(rule["allowed"])), "is not allowed")
     if rule.get("pattern") is not None:
-        yield one(
-            "pattern", lambda x: ~x.rlike(f"^(?:{rule['pattern']})$"), f"does not match {rule['pattern']}"
-        )
+        yield one("pattern", lambda x: ~x.rlike(_whole(rule["pattern"])), f"does not match {rule['pattern']}")
     if rule.get("width") is not None:
         width = rule["width"]
         found = F.size(value)

@@ -176,6 +176,28 @@ def test_many_columns_are_one_array_and_the_label_is_not_among_them(worker: Work
     assert sorted(profile) == ["id", "numbers[max]", "numbers[mean]", "numbers[min]"]
 
 
+def test_rules_that_a_column_cannot_be_asked_are_told_and_not_passed_over(
+    worker: Worker, tmp_path: Path
+) -> None:
+    columns = {"kind": {"minimum": 1}, "size": {"width": 3}, "label": {"maximum": 5}}
+    ran = run(worker, tmp_path, plain(), {"rows": {"columns": columns}})
+    assert ran.read("quality.json")["reasons"] == [
+        "rows: schema: kind is string, and its minimum is about numbers",
+        "rows: schema: size is double, and its width is about arrays",
+    ]
+    assert ran.check("rows", "label.maximum")["passed"] is True
+
+
+def test_a_pattern_that_java_does_not_know_is_named(worker: Worker, tmp_path: Path) -> None:
+    """Python's named groups are written otherwise in Java."""
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows" / "a.csv").write_text("id,size,kind,label\n" + "\n".join(plain()) + "\n")
+    rules = {"rows": {"columns": {"kind": {"pattern": "(?P<letter>[a-z])"}}}}
+    error = worker.run(tmp_path, CHECK, rules).error
+    assert error.startswith("ScriptError: kind.pattern: '(?P<letter>[a-z])' is no regular expression of Java")
+    assert len(error) < 400 and "\n" not in error
+
+
 def test_rules_that_nobody_applies_are_an_error(worker: Worker, tmp_path: Path) -> None:
     (tmp_path / "rows").mkdir()
     (tmp_path / "rows" / "a.csv").write_text("id,size,kind,label\n" + "\n".join(plain()) + "\n")
