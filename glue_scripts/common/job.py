@@ -34,6 +34,11 @@ from common.errors import InputError, ScriptError
 from common.places import Origin
 from common.storage import Object
 
+# How many partitions a shuffle makes: Spark's own number at most, and one for so many bytes that were read.
+SHUFFLES = "spark.sql.shuffle.partitions"
+MOST_SHUFFLES, FEWEST_SHUFFLES = 200, 4
+SHUFFLE_BYTES = 4 * 1024 * 1024
+
 
 def start(names: Sequence[str] = (), *, defaults: Mapping[str, str] | None = None) -> Job:
     """Resolve the arguments and start Spark, as AWS's own examples do.
@@ -86,6 +91,10 @@ class Job:
     _checked: dict[str, quality.Checked] = field(default_factory=dict)
     _written: dict[str, output.Dataset] = field(default_factory=dict)
     _apart: set[tuple[str, str]] = field(default_factory=set)
+    _shuffles_given: bool = False
+
+    def __post_init__(self) -> None:
+        self._shuffles_given = self.spark.conf.get(SHUFFLES) != str(MOST_SHUFFLES)
 
     def __getitem__(self, name: str) -> str:
         return self.arguments[name]
@@ -153,8 +162,22 @@ class Job:
         objects = origin.objects
         frame = marked.where(F.col(tables.REASON).isNull()).drop(tables.LINE, tables.REASON)
         self._channels[channel] = _Channel(marked, frame, origin)
+        self._size_shuffles()
         say(f"channel {channel}: {len(objects)} objects, {sum(item.bytes for item in objects):,} bytes")
         return frame
+
+    def _size_shuffles(self) -> None:
+        """Fewer partitions for little data: Spark's 200 are 200 tasks a stage, however few the rows.
+
+        AQE joins small ones, but not those of a frame that is held, as what was checked is. Data of gigabytes
+        keeps the 200, and who gave a number of his own (`--conf`) that one.
+        """
+        if self._shuffles_given:
+            return
+        total = sum(item.bytes for channel in self._channels.values() for item in channel.origin.objects)
+        # Of the data alone, not of the machine: the same data is put apart alike everywhere.
+        wanted = min(max(FEWEST_SHUFFLES, -(-total // SHUFFLE_BYTES)), MOST_SHUFFLES)
+        self.spark.conf.set(SHUFFLES, str(wanted))
 
     # --- checking
 

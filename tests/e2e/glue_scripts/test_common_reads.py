@@ -100,6 +100,26 @@ def test_a_row_that_is_shifted_names_its_first_wrong_values(worker: Worker, rati
     )
 
 
+@pytest.mark.parametrize(("given", "taken"), [("200", "4"), ("7", "7")])
+def test_little_data_is_not_cut_into_spark_s_two_hundred_parts(
+    worker: Worker, ratings: Path, given: str, taken: str
+) -> None:
+    (ratings / "a.csv").write_text(HEADER + GOOD)
+    key = "spark.sql.shuffle.partitions"
+    script = f"""
+    from pyspark.sql import SparkSession
+    spark = SparkSession.getActiveSession()
+    before = spark.conf.get("{key}")
+    spark.conf.set("{key}", "{given}")
+    {READ.strip().replace(chr(10), chr(10) + "    ")}
+    print("parts", spark.conf.get("{key}"))
+    spark.conf.set("{key}", before)
+    """
+    ran = worker.run(ratings.parent, script)
+    assert ran.error == ""
+    assert f"parts {taken}" in ran.output
+
+
 def test_more_malformed_rows_than_allowed_leave_no_dataset(worker: Worker, ratings: Path) -> None:
     (ratings / "a.csv").write_text(HEADER + GOOD * 10 + "7,8\n")
     ran = worker.run(ratings.parent, READ)
