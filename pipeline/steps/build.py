@@ -112,6 +112,9 @@ def _states(settings: Settings, build: Any) -> list[Any]:
         result_path="$.build_failure",
     ).select({"Cause.$": "$.Payload.cause"})
     explain.next(Failure("BuildFailed", "$.build_failure.Cause"))
+    # Without an explanation the build's own description has to do.
+    unexplained = Failure("BuildFailedUnexplained", "$.build_error.Cause", error="BuildFailed")
+    explain.add_catch(Catch(error_equals=["States.ALL"], next_step=unexplained, result_path="$.unexplained"))
     build.add_catch(Catch(error_equals=["States.TaskFailed"], next_step=explain, result_path="$.build_error"))
     return [find, found, runnable]
 

@@ -37,8 +37,8 @@ def build_of(cause: str) -> dict[str, Any]:
             said = json.loads(said["errorMessage"])
     except (ValueError, TypeError):
         return {}
-    found = said.get("Build") if isinstance(said, dict) else None
-    return found if isinstance(found, dict) else {}
+    found = said.get("Build", said) if isinstance(said, dict) else None
+    return found if isinstance(found, dict) and "BuildStatus" in found else {}
 
 
 def failed_phase(build: Mapping[str, Any]) -> tuple[str, str]:

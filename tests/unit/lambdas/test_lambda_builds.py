@@ -83,7 +83,7 @@ def test_what_cannot_be_read_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_functions_error_holds_the_build_too() -> None:
     cause = json.dumps({"errorType": "BuildEnded", "errorMessage": json.dumps({"Build": BUILD})})
-    assert explain.build_of(cause) == BUILD
+    assert explain.build_of(cause) == BUILD == explain.build_of(json.dumps(BUILD))
     assert explain.build_of(json.dumps({"errorMessage": "Task timed out"})) == {}
 
 

@@ -90,6 +90,8 @@ def test_it_builds_only_what_the_registry_lacks(settings: view.Settings) -> None
     assert build["TimeoutSeconds"] > (30 + 10) * 60
     assert caught(build, "States.TaskFailed") == "ExplainBuild"
     assert states["ExplainBuild"]["Next"] == "BuildFailed" and states["BuildFailed"]["Next"] == "HasCause"
+    assert caught(states["ExplainBuild"], "States.ALL") == "BuildFailedUnexplained"
+    assert states["BuildFailedUnexplained"]["Parameters"]["Error"] == "BuildFailed"
     assert caught(states["ReadDigest"], "Ecr.ImageNotFoundException") == "ImageNotPushed"
     for name in ("ImageFound", "ImageBuilt"):
         assert states[name]["Next"] == "IsImageRunnable"
