@@ -52,6 +52,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--gone", type=float, default=0.0, metavar="SECONDS", help="spot-loss: until others come (default: 0)"
     )
+    parser.add_argument(
+        "--checkpointed",
+        action="store_true",
+        help="spot-loss: not before something of a checkpoint was uploaded",
+    )
     parser.add_argument("--clear", action="store_true", help="forget all that wait")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -74,7 +79,9 @@ def run(root: Path, args: argparse.Namespace) -> int:
     if args.clear:
         faults.clear(folder)
     elif args.kind:
-        fault = faults.Fault(args.kind, args.prefix, args.times, args.after, args.gone)
+        fault = faults.Fault(
+            args.kind, args.prefix, args.times, args.after, args.gone, args.checkpointed
+        )
         faults.add(folder, fault)
     there = faults.waiting(folder)
     if args.json:

@@ -40,6 +40,7 @@ class Fault:
         times: how often it still strikes.
         after: of `spot-loss`: seconds of training before the instances are taken away.
         gone: of `spot-loss`: seconds until others come; negative for never.
+        checkpointed: of `spot-loss`: not before something of a checkpoint was uploaded.
     """
 
     kind: str
@@ -47,6 +48,7 @@ class Fault:
     times: int = 1
     after: float = 0.0
     gone: float = 0.0
+    checkpointed: bool = False
 
 
 def add(folder: Path, fault: Fault) -> None:

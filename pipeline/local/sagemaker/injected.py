@@ -48,8 +48,8 @@ def quota(name: str, what: str, instance_type: str, count: int = 1) -> None:
     if faults.take("quota", name):
         raise ResourceLimitExceeded(
             f"The account-level service limit '{instance_type} for {what} usage' is 0 Instances, with "
-            f"current utilization of 0 Instances and a request delta of {count} Instances. Please contact AWS "
-            "support to request an increase for this limit."
+            f"current utilization of 0 Instances and a request delta of {count} Instances. Please contact "
+            "AWS support to request an increase for this limit."
         )
 
 

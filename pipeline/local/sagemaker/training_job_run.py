@@ -89,7 +89,7 @@ class TrainingRun:
             if not self._enter("Training", described):
                 self._finish_stopped("Stopped")
                 return False
-            self.spot.watch()
+            self.spot.watch(lambda: any(h.checkpoints and h.checkpoints.stored for h in self.hosts))
             try:
                 outcomes = self._train(image)
             finally:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from pipeline.local import faults
@@ -31,7 +32,8 @@ class Spot:
         self._job = job
         self._record = record
         self.managed = bool(record.get("EnableManagedSpotTraining"))
-        self._timer: threading.Timer | None = None
+        self._watch: threading.Thread | None = None
+        self._ended = threading.Event()
         self._fault: faults.Fault | None = None
         self.lost = False
 
@@ -50,21 +52,27 @@ class Spot:
         """Whether there are instances to begin with; False once the wait for them was in vain, or stopped."""
         return not injected.no_spot(self._record) or self._wait(float("inf"))
 
-    def watch(self) -> None:
-        """The program starts: from now on its instances may be taken away."""
+    def watch(self, uploaded: Callable[[], bool]) -> None:
+        """The program starts: from now on its instances may be taken away.
+
+        Args:
+            uploaded: whether something of its checkpoints lies in S3 by now.
+        """
         self.lost = False
+        self._ended.clear()
         self._fault = injected.spot(self._record)
         if self._fault is not None:
-            self._timer = threading.Timer(self._fault.after, self._take_away)
-            self._timer.daemon = True
-            self._timer.start()
+            self._watch = threading.Thread(
+                target=self._strike, args=(self._fault, uploaded), name="spot-loss", daemon=True
+            )
+            self._watch.start()
 
     def ended(self) -> bool:
         """The program ended: whether because its instances were taken away."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer.join()
-            self._timer = None
+        self._ended.set()
+        if self._watch is not None:
+            self._watch.join()
+            self._watch = None
         if not self.lost:
             return False
         self._job.stop.withdraw()
@@ -75,7 +83,12 @@ class Spot:
         gone = self._fault.gone if self._fault else 0.0
         return self._wait(time.time() + gone if gone >= 0 else float("inf"))
 
-    def _take_away(self) -> None:
+    def _strike(self, fault: faults.Fault, uploaded: Callable[[], bool]) -> None:
+        over = self._ended.wait(fault.after)
+        while not over and fault.checkpointed and not uploaded():
+            over = self._ended.wait(_LOOK)
+        if over:
+            return
         self.lost = True
         # The worst case: no notice, and what was not yet uploaded is lost.
         self._job.stop.ask(grace=0.0)

@@ -152,6 +152,8 @@ class FolderSync:
     uri: str
     kms_key: str | None = None
     every: float = 2.0
+    # How many files were uploaded.
+    stored: int = 0
     _seen: dict[Path, tuple[int, int]] = field(default_factory=dict)
     _end: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -210,6 +212,7 @@ class FolderSync:
             if path.exists():
                 key = f"{prefix.rstrip('/')}/{path.relative_to(self.folder).as_posix()}".lstrip("/")
                 upload_file(self.s3, path, bucket, key, self.kms_key)
+                self.stored += 1
 
 
 def remove(folder: Path) -> None:
