@@ -79,9 +79,7 @@ def run(root: Path, args: argparse.Namespace) -> int:
     if args.clear:
         faults.clear(folder)
     elif args.kind:
-        fault = faults.Fault(
-            args.kind, args.prefix, args.times, args.after, args.gone, args.checkpointed
-        )
+        fault = faults.Fault(args.kind, args.prefix, args.times, args.after, args.gone, args.checkpointed)
         faults.add(folder, fault)
     there = faults.waiting(folder)
     if args.json:
