@@ -1,4 +1,4 @@
-"""mask_rcnn: builds its container, trains it on images with outlined objects, serves it if it is good enough."""
+"""mask_rcnn: builds its container, trains it on images of outlined objects, serves it if it is good."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""mask_rcnn, whose image its own workflow builds, as rendered: held against AWS's models and our own rules."""
+"""mask_rcnn, whose image its own workflow builds, as rendered: AWS's models and our own rules agree."""
 
 from __future__ import annotations
 
