@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import xgboost
-from big_mart_program import columns, encoder, parts, table
+from big_mart_program import columns, fitting, parts, table
 from big_mart_program.table import Table
 from model_quality import regression
 
@@ -66,7 +66,7 @@ def measure(raw: Table, arguments: columns.Arguments, hyperparameters: dict[str,
             numbers=tuple(name for name in arguments.numbers if name not in emptied),
             zero_is_missing=tuple(name for name in arguments.zero_is_missing if name not in emptied),
         )
-    fitted = encoder.fit(raw, rows["train"], arguments)
+    fitted = fitting.fit(raw, rows["train"], arguments)
     features = {
         n: np.array([fitted.row(raw.rows[row]) for row in found], np.float32) for n, found in rows.items()
     }

@@ -1,4 +1,4 @@
-"""What turns a raw row into the model's numbers: fitted on training rows, kept as features.json.
+"""What turns a raw row into the model's numbers: fitted on training rows (fitting.py), kept as features.json.
 
 The same code encodes the rows that are trained on and those of a request, so they cannot differ.
 """
@@ -9,11 +9,10 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, median
 from typing import Any
 
-from .columns import MISSING, Arguments
-from .table import Table, number
+from .columns import MISSING
+from .table import number
 
 FILE = "features.json"
 FORMAT = 1
@@ -64,7 +63,7 @@ class Encoder:
     def row(self, cells: Sequence[str]) -> list[float]:
         """A raw row's features. Raises BadValue."""
         values = dict(zip(self.columns, cells, strict=True))
-        made = [self._number(name, values[name], middle) for name, middle in self.medians.items()]
+        made = [self.number(name, values[name], middle) for name, middle in self.medians.items()]
         for name, levels in self.levels.items():
             level = self.level(name, values[name])
             # A level that no training row had is none of them.
@@ -90,7 +89,8 @@ class Encoder:
             return ABSENT
         return self.spellings.get(name, {}).get(text, text)
 
-    def _number(self, name: str, text: str, middle: float) -> float:
+    def number(self, name: str, text: str, middle: float) -> float:
+        """A cell's number; `middle` where it is missing. Raises BadValue."""
         try:
             value = number(text)
         except ValueError:
@@ -115,53 +115,6 @@ class Encoder:
             **about,
         }
         return json.dumps(found, indent=2, allow_nan=False) + "\n"
-
-
-def fit(table: Table, rows: Sequence[int], arguments: Arguments) -> Encoder:
-    """Learn from these rows and no others. Raises BadValue for a cell that is no number."""
-    spellings = arguments.spellings or {}
-    medians = {}
-    for name in arguments.numbers:
-        column = table.column(name)
-        try:
-            values = [number(column[row]) for row in rows]
-        except ValueError as error:
-            raise BadValue(f"column {name}: {error}") from None
-        zero = name in arguments.zero_is_missing
-        known = [value for value in values if value is not None and not (zero and value == 0)]
-        if not known:
-            raise BadValue(f"column {name} has no value in any training row")
-        medians[name] = float(median(known))
-    empty = Encoder(
-        arguments.label,
-        table.columns,
-        medians,
-        arguments.zero_is_missing,
-        {},
-        spellings,
-        arguments.group,
-        {},
-        0.0,
-    )
-    levels = {}
-    for name in arguments.categories:
-        column = table.column(name)
-        levels[name] = tuple(sorted({empty.level(name, column[row]) for row in rows}))
-    groups: dict[str, list[float]] = {}
-    of_group = table.column(arguments.group)
-    for row in rows:
-        groups.setdefault(of_group[row], []).append(table.labels[row])
-    return Encoder(
-        label=arguments.label,
-        columns=table.columns,
-        medians=medians,
-        zero_is_missing=arguments.zero_is_missing,
-        levels=levels,
-        spellings=spellings,
-        group=arguments.group,
-        group_means={group: fmean(labels) for group, labels in sorted(groups.items())},
-        mean=fmean(table.labels[row] for row in rows),
-    )
 
 
 def loads(text: str) -> tuple[Encoder, dict[str, Any]]:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xgboost
 from numpy.typing import NDArray
 
 from .encoder import FILE, BadFeatures, Encoder, loads
 from .errors import BadModel
+
+# xgboost imports scikit-learn where it finds it, for wrappers that nothing here uses: most of the start.
+# None says that there is none (https://docs.python.org/3/reference/import.html#the-module-cache).
+sys.modules.setdefault("sklearn", None)  # type: ignore[arg-type]
+
+import xgboost  # noqa: E402
 
 # As SageMaker's own image names it.
 MODEL = "xgboost-model"

@@ -19,7 +19,7 @@ from typing import Any
 
 from script_mode import Folders, ProgramError, StopFlag, run_program, write_atomically
 
-from . import columns, encoder, parts, receipt, table
+from . import columns, encoder, fitting, parts, receipt, table
 from .columns import Arguments
 from .encoder import BadValue, Encoder
 from .table import Table
@@ -42,7 +42,7 @@ def prepare(folders: Folders, given: Sequence[str], stop: StopFlag) -> None:
     stop.check()
     rows = parts.split(raw, arguments)
     try:
-        fitted = encoder.fit(raw, rows["train"], arguments)
+        fitted = fitting.fit(raw, rows["train"], arguments)
         made = {name: learnt_from(raw, rows[name], fitted) for name in ("train", "validation")}
         made["test"] = held_out(raw, rows["test"], arguments, fitted)
     except BadValue as error:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from big_mart_program import columns, encoder, parts, preparing, table
+from big_mart_program import columns, encoder, fitting, parts, preparing, table
 from big_mart_program.columns import Arguments
 from big_mart_program.encoder import BadFeatures, BadValue, Encoder
 from big_mart_program.table import Table
@@ -55,7 +55,7 @@ def arguments() -> Arguments:
 def fitted(tmp_path: Path, arguments: Arguments) -> tuple[Table, dict[str, list[int]], Encoder]:
     raw = read(tmp_path, rows(), arguments)
     found = parts.split(raw, arguments)
-    return raw, found, encoder.fit(raw, found["train"], arguments)
+    return raw, found, fitting.fit(raw, found["train"], arguments)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,17 @@ def test_what_is_learnt_is_learnt_from_training_rows_alone(
         text[n + 1] = ",".join([*cells[:3], "never seen", cells[4], "123456"])
     raw = read(tmp_path, "\n".join(text) + "\n", arguments)
     assert parts.split(raw, arguments) == found
-    assert encoder.fit(raw, found["train"], arguments) == own
+    assert fitting.fit(raw, found["train"], arguments) == own
+
+
+def test_an_encoder_that_differs_from_scikit_learn_is_no_encoder(
+    tmp_path: Path, arguments: Arguments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = read(tmp_path, rows(), arguments)
+    honest = Encoder.row
+    monkeypatch.setattr(Encoder, "row", lambda self, cells: [*honest(self, cells)[:-1], 2.0])
+    with pytest.raises(ProgramError, match=r"row 1 of the data: the encoder makes .* scikit-learn"):
+        fitting.fit(raw, parts.split(raw, arguments)["train"], arguments)
 
 
 def test_a_row_becomes_numbers_and_levels(fitted: tuple[Table, dict[str, list[int]], Encoder]) -> None:
