@@ -75,7 +75,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=HERE / "sample", help="folder to write to")
     args = parser.parse_args()
 
-    from sklearn.datasets import load_iris  # type: ignore[import-not-found]  # in a venv of its own
+    from sklearn.datasets import load_iris  # in a venv of its own
 
     data = load_iris()
     if tuple(data.target_names) != CLASSES:

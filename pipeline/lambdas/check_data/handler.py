@@ -337,7 +337,7 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         "data_version": version,
         "fingerprint": print_,
         "fingerprints": {name: value for name, value in prints.items() if name != "all"},
-        # A run that comes after one that was interrupted goes on from its checkpoint; a forced one begins anew.
+        # A run after one that was interrupted goes on from its checkpoint; a forced one begins anew.
         "checkpoints": run if force else prints.get("train", run),
         "provenance": {name.lower(): registrable(value) for name, value in where_from.items()},
         "execution_name": event["execution_arn"].rpartition(":")[2],
