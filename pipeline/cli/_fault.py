@@ -9,7 +9,7 @@ HELP = "let something fail as it may on AWS: spot loss, no capacity, image pull,
 DESCRIPTION = """\
 Write down a fault that strikes the next thing of its kind, once (or --times). What happens then is what AWS
 does, in its words; docs/how-to/survive-faults.md says how each run ends and how it resumes. Without KIND:
-what waits to strike."""
+what waits to strike, and what that missed: a job may end before its fault's time."""
 EPILOG = """\
 kinds:
   spot-loss                 a training job on spot instances loses them after --after s of training; others
@@ -23,7 +23,7 @@ kinds:
   endpoint-memory-serving   a container that serves is killed for its memory
 
 examples:
-  pipeline local fault spot-loss --prefix iris-dev --after 2
+  pipeline local fault spot-loss --prefix iris-dev --after 0.5
   pipeline local fault capacity --prefix iris-dev --times 2
   pipeline local fault --clear
 """
@@ -47,7 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--times", type=int, default=1, metavar="N", help="how often (default: once)")
     parser.add_argument(
-        "--after", type=float, default=1.0, metavar="SECONDS", help="spot-loss: of training (default: 1)"
+        "--after", type=float, default=0.5, metavar="SECONDS", help="spot-loss: of training (default: 0.5)"
     )
     parser.add_argument(
         "--gone", type=float, default=0.0, metavar="SECONDS", help="spot-loss: until others come (default: 0)"
@@ -87,6 +87,9 @@ def run(root: Path, args: argparse.Namespace) -> int:
     elif there:
         rows = [(each.kind, each.prefix or "any", each.times) for each in there]
         print(table(rows, headers=("KIND", "STRIKES", "TIMES")))
+        for each in there:
+            if each.missed:
+                print(f"{each.kind} missed {each.missed}")
     else:
         print("no fault waits")
     return 0

@@ -41,6 +41,7 @@ class Fault:
         after: of `spot-loss`: seconds of training before the instances are taken away.
         gone: of `spot-loss`: seconds until others come; negative for never.
         checkpointed: of `spot-loss`: not before something of a checkpoint was uploaded.
+        missed: the last thing that it was taken for and did not meet, and why; for people.
     """
 
     kind: str
@@ -49,6 +50,7 @@ class Fault:
     after: float = 0.0
     gone: float = 0.0
     checkpointed: bool = False
+    missed: str = ""
 
 
 def add(folder: Path, fault: Fault) -> None:
@@ -82,6 +84,20 @@ def take(kind: str, name: str, folder: Path | None = None) -> Fault | None:
                 _write(folder, there[:number] + left + there[number + 1 :])
                 return fault
     return None
+
+
+def put_back(fault: Fault, missed: str, folder: Path | None = None) -> None:
+    """A fault that was taken has struck nothing: it waits again, and says what it missed."""
+
+    def change(there: list[Fault]) -> list[Fault]:
+        # The others of its times may still stand there, as a fault with fewer of them.
+        for number, other in enumerate(there):
+            if replace(other, times=0, missed="") == replace(fault, times=0, missed=""):
+                again = replace(other, times=other.times + 1, missed=missed)
+                return [*there[:number], again, *there[number + 1 :]]
+        return [replace(fault, times=1, missed=missed), *there]
+
+    _edit(folder or context.state_dir(), change)
 
 
 def _edit(folder: Path, change: Callable[[list[Fault]], list[Fault]]) -> None:

@@ -59,6 +59,11 @@ def spot(record: dict[str, Any]) -> faults.Fault | None:
     return faults.take("spot-loss", name) if record.get("EnableManagedSpotTraining") else None
 
 
+def missed(fault: faults.Fault, what: str) -> None:
+    """A loss that was to come later than the job's end: it waits for the next one."""
+    faults.put_back(fault, what)
+
+
 def no_spot(record: dict[str, Any]) -> bool:
     """Whether a training job on spot instances gets none."""
     if not record.get("EnableManagedSpotTraining"):

@@ -35,6 +35,7 @@ class Spot:
         self._watch: threading.Thread | None = None
         self._ended = threading.Event()
         self._fault: faults.Fault | None = None
+        self._begun = 0.0
         self.lost = False
 
     @property
@@ -60,6 +61,7 @@ class Spot:
         """
         self.lost = False
         self._ended.clear()
+        self._begun = time.monotonic()
         self._fault = injected.spot(self._record)
         if self._fault is not None:
             self._watch = threading.Thread(
@@ -74,6 +76,7 @@ class Spot:
             self._watch.join()
             self._watch = None
         if not self.lost:
+            self._missed()
             return False
         self._job.stop.withdraw()
         return True
@@ -92,6 +95,14 @@ class Spot:
         self.lost = True
         # The worst case: no notice, and what was not yet uploaded is lost.
         self._job.stop.ask(grace=0.0)
+
+    def _missed(self) -> None:
+        fault, self._fault = self._fault, None
+        if fault is None:
+            return
+        seconds = time.monotonic() - self._begun
+        why = ", and no checkpoint was uploaded" if fault.checkpointed and seconds >= fault.after else ""
+        injected.missed(fault, f"{self._record['TrainingJobName']}: it ended after {seconds:.1f} s{why}")
 
     def _wait(self, until: float) -> bool:
         """Whether `until` (seconds since the epoch) came before the deadline and a stop."""
