@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -26,17 +27,39 @@ CONTENT_TYPES = {
 }
 
 
+# Never text, even where the bytes happen to be some.
+_BINARY = ("image/", "audio/", "video/", "application/octet-stream")
+
+
 @dataclass(frozen=True)
 class Answer:
-    """What the model said. `latency_ms`: from our side, network included."""
+    """What the model said, byte for byte. `latency_ms`: from our side, network included."""
 
-    body: str
+    content: bytes
     content_type: str
     variant: str
     latency_ms: float
 
+    @property
+    def text(self) -> str | None:
+        """The answer as text; None if it is none (an image, an array, another encoding than UTF-8)."""
+        if self.content_type.lower().startswith(_BINARY) or b"\0" in self.content:
+            return None
+        try:
+            return self.content.decode()
+        except UnicodeDecodeError:
+            return None
+
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """As JSON data; `encoding` says whether `body` is the text itself or base64 of the bytes."""
+        text = self.text
+        return {
+            "body": base64.b64encode(self.content).decode() if text is None else text,
+            "encoding": "base64" if text is None else "text",
+            "content_type": self.content_type,
+            "variant": self.variant,
+            "latency_ms": self.latency_ms,
+        }
 
 
 def read_body(text: str | None, file: str | None, stdin: BinaryIO) -> tuple[bytes | None, str | None]:
@@ -91,7 +114,7 @@ def invoke(
             raise refused from error
         took = (time.perf_counter() - began) * 1000
     return Answer(
-        content.decode("utf-8", "replace"),
+        content,
         answer.get("ContentType", ""),
         answer.get("InvokedProductionVariant", ""),
         round(took, 2),
