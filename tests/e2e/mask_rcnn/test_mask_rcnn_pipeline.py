@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -64,3 +66,19 @@ def test_the_endpoint_outlines_the_nuclei_of_an_image_it_has_not_seen(cli: Cli) 
     sure = [one for one in said["instances"] if one["score"] > 0.5]
     assert (said["height"], said["width"]) == (128, 128) and len(sure) >= 2
     assert all(one["label"] == "nucleus" and one["segmentation"]["counts"] for one in sure)
+    # The image is kept with its masks, for the next training.
+    captured = wait_for_capture(s3, picture)
+    assert json.loads(captured["endpointOutput"]["data"])["instances"] == said["instances"]
+
+
+def wait_for_capture(s3: Any, picture: bytes) -> Any:
+    """captureData of the request that sent this picture; it is written some seconds later."""
+    sent = base64.b64encode(picture).decode()
+    for _ in range(60):
+        for item in s3.list_objects_v2(Bucket=BUCKET, Prefix=f"{STACK}/capture/").get("Contents", []):
+            lines = s3.get_object(Bucket=BUCKET, Key=item["Key"])["Body"].read().splitlines()
+            for captured in (json.loads(line)["captureData"] for line in lines):
+                if captured["endpointInput"]["data"] == sent:
+                    return captured
+        time.sleep(0.5)
+    raise AssertionError("the request was not captured")
