@@ -16,11 +16,13 @@ examples:
   pipeline graph iris --live                       the last run, in colours, until it ends
   pipeline graph iris --live --out build/run.svg   and the file drawn anew at each change
   pipeline graph iris --execution last --out build/run.png
+  pipeline graph iris --out poster.png --scale 4
   pipeline graph mnist --machine monitor --format svg > monitor.svg
 
 Without --execution or --live nothing is contacted. --out takes the form from the file's ending (.svg, .png,
-.mmd, .txt) unless --format says it. With --live the exit code is the run's: 0 if it succeeded, else 1.
-In a notebook: docs/how-to/watch-a-run.md.
+.mmd, .txt) unless --format says it; another ending is refused. A PNG's sides are at most 2500 pixels unless
+--scale says how many pixels a unit of the SVG has. With --live the exit code is the run's: 0 if it succeeded,
+else 1. In a notebook: docs/how-to/watch-a-run.md.
 """
 FORMS = ("mermaid", "svg", "png", "text")
 
@@ -44,6 +46,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--every-state", action="store_true", help="text: also joints and failure handling")
     parser.add_argument("--out", metavar="FILE", help="write there instead of stdout")
+    parser.add_argument(
+        "--scale",
+        type=float,
+        metavar="N",
+        help="PNG: pixels a unit of the SVG (default: 2, or less for at most 2500 pixels a side)",
+    )
     _target.add_target_options(parser)
     _output.add_json_option(parser)
 
@@ -54,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
     from pipeline.errors import SettingsError
     from pipeline.execution import graph
 
+    form = _form(args)
     if args.live and (args.format or args.json):
         raise SettingsError(
             "--live shows text",
@@ -69,18 +78,42 @@ def run(args: argparse.Namespace) -> int:
     else:
         loaded = settings.load(settings.find_root(), args.name, args.environment)
         picture = graph.of_definition(loaded, args.machine)
-    return _give(args, picture)
+    return _give(args, picture, form)
 
 
-def _give(args: argparse.Namespace, picture: Picture) -> int:
+def _form(args: argparse.Namespace) -> str:
+    """What to draw, as --format or the ending of --out says it.
+
+    Raises:
+        SettingsError: the ending says none, or --scale is none or of no use.
+    """
+    from pipeline.errors import SettingsError
+    from pipeline.graph import form_of
+
+    form: str = args.format or "mermaid"
+    if args.out and not args.format:
+        try:
+            form = form_of(args.out)
+        except ValueError as error:
+            raise SettingsError(
+                str(error), where=args.out, hint=f"or say it: --format {'|'.join(FORMS)}"
+            ) from error
+    if args.scale is not None and (form != "png" or args.live):
+        raise SettingsError("--scale is for one PNG", hint="--format png or --out FILE.png, without --live")
+    if args.scale is not None and not 0.1 <= args.scale <= 10:
+        raise SettingsError(f"{args.scale:g} pixels a unit", where="--scale", hint="0.1 to 10")
+    return form
+
+
+def _give(args: argparse.Namespace, picture: Picture, form: str) -> int:
     import sys
     from pathlib import Path
 
     from pipeline.cli import _graph_live, _output
     from pipeline.graph import nodes
 
-    form = args.format or (_form_of(args.out) if args.out else "mermaid")
-    drawn = picture.text(every=args.every_state).encode() if form == "text" else picture.as_bytes(form)
+    text = form == "text"
+    drawn = picture.text(every=args.every_state).encode() if text else picture.as_bytes(form, args.scale)
     if args.out:
         out = Path(args.out)
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -90,17 +123,9 @@ def _give(args: argparse.Namespace, picture: Picture) -> int:
         states = nodes(picture.asl, picture.statuses)
         said = "" if form == "png" else drawn.decode()
         _output.print_json({"title": picture.title, "format": form, "states": states, "graph": said})
-    elif form == "text" and not args.out:
+    elif text and not args.out:
         print("\n".join(_graph_live.lines(picture, every=args.every_state, stream=sys.stdout)))
     elif not args.out:
         sys.stdout.flush()
         sys.stdout.buffer.write(drawn if form == "png" else drawn + b"\n")
     return 0
-
-
-def _form_of(out: str) -> str:
-    """The form that a file's name ends in; mermaid for endings that nothing is known of."""
-    from pathlib import Path
-
-    ending = Path(out).suffix.removeprefix(".").lower()
-    return {"txt": "text"}.get(ending, ending if ending in FORMS else "mermaid")

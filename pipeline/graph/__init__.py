@@ -13,10 +13,10 @@ from typing import Any
 
 from pipeline.graph.mermaid import mermaid
 from pipeline.graph.model import machine
-from pipeline.graph.picture import Picture
+from pipeline.graph.picture import Picture, form_of
 from pipeline.graph.svg import svg
 
-__all__ = ["Picture", "draw", "nodes", "render_graph"]
+__all__ = ["Picture", "draw", "form_of", "nodes", "render_graph"]
 
 
 def render_graph(

@@ -10,9 +10,26 @@ from typing import Any
 from pipeline.graph import terminal
 from pipeline.graph.mermaid import mermaid
 from pipeline.graph.model import Machine, machine
-from pipeline.graph.png import ZOOM, png
+from pipeline.graph.png import png
 from pipeline.graph.svg import svg
 from pipeline.graph.way import way
+
+# What a file's name ends in -> the form that it says.
+ENDINGS = {".svg": "svg", ".png": "png", ".mmd": "mermaid", ".mermaid": "mermaid", ".txt": "text"}
+
+
+def form_of(path: str | Path) -> str:
+    """The form that the file's ending asks for.
+
+    Raises:
+        ValueError: an ending that says none.
+    """
+    ending = Path(path).suffix
+    try:
+        return ENDINGS[ending.lower()]
+    except KeyError:
+        said = f"{ending!r} is no form of a picture" if ending else "no ending says which form"
+        raise ValueError(f"{said}: {', '.join(ENDINGS)}") from None
 
 
 @dataclass(frozen=True)
@@ -43,8 +60,8 @@ class Picture:
         """A flowchart as Mermaid text."""
         return mermaid(self._graph(), self.statuses, self.title)
 
-    def png(self, zoom: float = ZOOM) -> bytes:
-        """The SVG drawn, `zoom` pixels a unit."""
+    def png(self, zoom: float | None = None) -> bytes:
+        """The SVG drawn, `zoom` pixels a unit; by default sharp, and no side longer than `png.LONGEST`."""
         return png(self.svg, zoom)
 
     def rows(self, *, every: bool = False) -> tuple[list[terminal.Row], int]:
@@ -65,18 +82,18 @@ class Picture:
             ValueError: another ending.
         """
         file = Path(path)
-        form = file.suffix.removeprefix(".")
+        form = form_of(file)
         file.parent.mkdir(parents=True, exist_ok=True)
         # Who looks at the file while it is written anew must not see half of it.
         part = file.with_name(f".{file.name}.part")
-        part.write_bytes(self.as_bytes({"mmd": "mermaid", "txt": "text"}.get(form, form)))
+        part.write_bytes(self.as_bytes(form))
         return part.replace(file)
 
-    def as_bytes(self, form: str) -> bytes:
-        """The picture as `svg`, `png`, `mermaid` or `text` (UTF-8)."""
+    def as_bytes(self, form: str, zoom: float | None = None) -> bytes:
+        """The picture as `svg`, `png` (see there for `zoom`), `mermaid` or `text` (UTF-8)."""
         match form:
             case "png":
-                return self.png()
+                return self.png(zoom)
             case "svg":
                 return self.svg.encode()
             case "mermaid":

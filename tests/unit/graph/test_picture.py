@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.cli import main
 from pipeline.graph import Picture, draw, render_graph
+from pipeline.graph.png import LONGEST
 from tests.unit.graph.test_graph import ASL
 
 
@@ -36,7 +38,7 @@ def test_every_form_is_of_the_same_machine(tmp_path: Path) -> None:
     for name, start in (("a.svg", b"<svg"), ("a.png", b"\x89PNG"), ("a.mmd", b"---"), ("a.txt", b"demo")):
         assert picture.save(tmp_path / "new" / name).read_bytes().startswith(start)
     assert sorted(p.name for p in (tmp_path / "new").iterdir()) == ["a.mmd", "a.png", "a.svg", "a.txt"]
-    with pytest.raises(ValueError, match="no form 'gif'"):
+    with pytest.raises(ValueError, match=r"'.gif' is no form.*\.svg, \.png, \.mmd"):
         picture.save(tmp_path / "a.gif")
 
 
@@ -49,6 +51,29 @@ def test_a_png_is_the_svg_drawn_in_its_size_with_letters_and_colours() -> None:
     assert pixels(plain.png()) != pixels(running.png())
     # Letters are drawn, with whatever fonts this machine has or lacks.
     assert pixels(Picture(ASL, {}, "demi").png(zoom=1)) != pixels(plain.png(zoom=1))
+
+
+def test_a_large_machines_png_stays_of_a_size_that_viewers_show() -> None:
+    states = {f"S{n}": {"Type": "Pass", "Next": f"S{n + 1}"} for n in range(30)}
+    picture = Picture({"StartAt": "S0", "States": {**states, "S30": {"Type": "Succeed"}}})
+    assert max(size(picture.png(zoom=1))) > LONGEST / 2, "too small to tell"
+    assert LONGEST - 5 <= max(size(picture.png())) <= LONGEST + 1
+    assert size(picture.as_bytes("png", 0.5))[0] < size(picture.png())[0]
+
+
+def test_a_files_ending_is_a_form_or_refused_before_anything_is_drawn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "x.pdf"
+    assert main(["graph", "iris", "--out", str(out)]) == 2
+    assert not out.exists()
+    said = capsys.readouterr().err
+    assert "'.pdf' is no form of a picture: .svg, .png, .mmd, .mermaid, .txt" in said
+    assert main(["graph", "iris", "--live", "--out", str(out)]) == 2
+    assert ".pdf" in capsys.readouterr().err
+    assert main(["graph", "iris", "--out", str(tmp_path / "none")]) == 2
+    assert main(["graph", "iris", "--scale", "3"]) == 2
+    assert "--scale is for one PNG" in capsys.readouterr().err
 
 
 def test_json_is_taken_as_well_and_nonsense_is_refused() -> None:
