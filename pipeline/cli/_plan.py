@@ -108,8 +108,8 @@ def _image(plan: Plan) -> list[str]:
         return [f"{name}: {image.why}"]
     if image.how == "build":
         return [f"{name}: to be built and pushed ({image.why})"]
-    if plan.account_stack.operation == "create":
-        return [f"{name}: looked up when its repository exists"]
+    if image.how == "later":
+        return [f"{name}: not known yet ({image.why})"]
     return [_output.paint(f"{name} is not in the registry, and {image.why}; apply needs it", "yellow")]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -96,6 +97,20 @@ def uploads(settings: Settings, rendered: Rendered, *stacks: StackAction) -> lis
     ]
     large = [stack for stack in stacks if len(stack.template.encode()) > MAX_TEMPLATE_BODY]
     return found + [template_upload(settings.artifact_bucket, stack) for stack in large]
+
+
+def makes_repository(account_stack: StackAction, repository: str) -> bool:
+    """Whether carrying out `account_stack` makes the ECR repository of this name. Pure."""
+    resources = json.loads(account_stack.template)["Resources"]
+    for change in account_stack.changes:
+        if change.action == "Add" and change.type == "AWS::ECR::Repository":
+            name = resources[change.logical_id]["Properties"]["RepositoryName"]
+            text = name if isinstance(name, str) else str(name.get("Fn::Sub", ""))
+            for parameter, value in account_stack.parameters:
+                text = text.replace(f"${{{parameter}}}", value)
+            if text == repository:
+                return True
+    return False
 
 
 def template_upload(bucket: str, stack: StackAction) -> UploadAction:

@@ -112,8 +112,8 @@ class ImageAction:
     """The container image of this source; `digest` and `uri` are empty while the registry has none.
 
     Args:
-        how: reuse what the registry has, build and push it, workflow: the next run has it built, or missing:
-            no engine to build it with.
+        how: reuse what the registry has, build and push it, workflow: the next run has it built, missing:
+            no engine to build it with, or later: its repository is not made yet, so nobody knows what it holds.
         why: the reason for that, for people.
         scan: what the registry's scanner says of it, for people.
     """
@@ -122,7 +122,7 @@ class ImageAction:
     tag: str
     digest: str = ""
     uri: str = ""
-    how: Literal["", "reuse", "build", "workflow", "missing"] = ""
+    how: Literal["", "reuse", "build", "workflow", "missing", "later"] = ""
     why: str = ""
     scan: str = ""
 

@@ -57,11 +57,11 @@ def compute(settings: Settings, clients: Clients) -> Plan:
     """What `apply` would do now. Two calls without a change between give equal plans."""
     rendered = render(settings)
     source = resolve.source(settings)
-    image = _image(clients, source, by_workflow=settings.pipeline.build is not None)
+    account_stack = _action(clients, desired.account(settings))
+    image = _image(clients, source, account_stack, by_workflow=settings.pipeline.build is not None)
     # A commit to the docs changes nothing here.
     commit = git.last_change(Path(settings.root), made_from(settings))
     wanted = desired.pipeline(settings, rendered, image, resolve.registry(clients), commit)
-    account_stack = _action(clients, desired.account(settings))
     pipeline_stack = _action(clients, wanted)
     objects = desired.uploads(settings, rendered, account_stack, pipeline_stack)
     return Plan(
@@ -81,7 +81,9 @@ def _action(clients: Clients, wanted: desired.DesiredStack) -> StackAction:
     return desired.action(wanted, stacks.read(clients, wanted.name), by_type)
 
 
-def _image(clients: Clients, source: resolve.ImageSource, *, by_workflow: bool) -> ImageAction:
+def _image(
+    clients: Clients, source: resolve.ImageSource, account_stack: StackAction, *, by_workflow: bool
+) -> ImageAction:
     found = resolve.lookup(clients, source)
     if found is not None:
         why = "the registry has it: same source, lock, base and build arguments"
@@ -93,6 +95,10 @@ def _image(clients: Clients, source: resolve.ImageSource, *, by_workflow: bool) 
         why = "not in the registry; CodeBuild builds it in the next run"
         return ImageAction(source.repository, source.tag, how="workflow", why=why)
     engine = engines.find()
+    if engine is None and desired.makes_repository(account_stack, source.repository):
+        # A registry may know the source by itself (ours does); it can be asked once the repository stands.
+        why = "apply makes its repository, then looks; no container engine answers to build it"
+        return ImageAction(source.repository, source.tag, how="later", why=why)
     if engine is None:
         return ImageAction(source.repository, source.tag, how="missing", why="no container engine answers")
     return ImageAction(source.repository, source.tag, how="build", why=f"not in the registry; {engine}")

@@ -96,6 +96,7 @@ def image(plan: Plan) -> str:
         "build": "built",
         "workflow": "built by the run",
         "missing": "cannot be built",
+        "later": "not known yet",
     }
     parts = [f"{verbs.get(plan.image.how, 'unknown')}: {plan.image.why or 'not looked up'}", plan.image.scan]
     return "; ".join(filter(None, parts))
