@@ -113,7 +113,7 @@ class ImageAction:
 
     Args:
         how: reuse what the registry has, build and push it, workflow: the next run has it built, missing:
-            no engine to build it with, or later: its repository is not made yet, so nobody knows what it holds.
+            no engine to build it with, or later: its repository is not made yet, so nobody can ask it.
         why: the reason for that, for people.
         scan: what the registry's scanner says of it, for people.
     """

@@ -34,7 +34,7 @@ def account(before: tuple[str, ...], after: tuple[str, ...]) -> StackAction:
     standing = Stack("ml-account", "id", "UPDATE_COMPLETE", template=template(*before))
     standing.parameters.update(Project="ml")
     wanted = DesiredStack("account", "ml-account", template(*after), {"Project": "ml"}, {})
-    return action(wanted, standing, lambda kind, path: "never")
+    return action(wanted, standing, lambda *_: "never")
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def account(before: tuple[str, ...], after: tuple[str, ...]) -> StackAction:
 def test_an_image_is_missing_only_where_its_repository_could_hold_it(
     monkeypatch: pytest.MonkeyPatch, before: tuple[str, ...], how: str, says: str
 ) -> None:
-    monkeypatch.setattr(planner.resolve, "lookup", lambda clients, source: None)
+    monkeypatch.setattr(planner.resolve, "lookup", lambda *_: None)
     monkeypatch.setattr(planner.engines, "find", lambda: None)
     stack = account(before, (*before, "shop") if "shop" not in before else before)
     clients: Any = None
