@@ -20,6 +20,10 @@ from pipeline.errors import SettingsError
 DEFINITIONS = Path("pipeline") / "definitions"
 # As settings ask for it (pipeline/settings/model.py: Name).
 _NAME = re.compile(r"[a-z][a-z0-9_-]{1,30}")
+SHORTEST, LONGEST = 2, 31
+NAMES = (
+    f"{SHORTEST} to {LONGEST} lower case letters, digits, hyphens and underscores, the first of them a letter"
+)
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", ".pipeline", "wheelhouse")
 
 
@@ -44,8 +48,7 @@ def make(root: Path, name: str, source: str) -> Made:
     """
     if not _NAME.fullmatch(name):
         raise SettingsError(
-            f"{name!r} is no name of a pipeline",
-            hint="lower case letters, digits, hyphens and underscores, such as churn",
+            f"{name!r} is no name of a pipeline: {_wrong(name)}", hint=f"{NAMES}, such as churn"
         )
     settings = root / DEFINITIONS / source / "settings.toml"
     if not settings.is_file():
@@ -82,6 +85,18 @@ def make(root: Path, name: str, source: str) -> Made:
     return Made(name, source, tuple(copies.values()))
 
 
+def _wrong(name: str) -> str:
+    """What is wrong with a name that is none."""
+    if len(name) < SHORTEST:
+        return f"too short, by {SHORTEST - len(name)}"
+    if len(name) > LONGEST:
+        return f"{len(name)} characters, {len(name) - LONGEST} too many"
+    if not re.match(r"[a-z]", name):
+        return f"it begins with {name[0]!r}"
+    others = sorted(set(re.sub(r"[a-z0-9_-]", "", name)))
+    return f"it has {', '.join(map(repr, others))}"
+
+
 def _copies(settings: Path, name: str, source: str) -> Iterator[tuple[Path, Path]]:
     """Folder of the source -> folder of the new one, relative to the repository."""
     data = tomllib.loads(settings.read_text(encoding="utf-8"))
@@ -102,18 +117,38 @@ def _module(name: str) -> str:
     return name.replace("-", "_")
 
 
+def _hyphens(name: str) -> str:
+    """The name as AWS has it, and a system's users."""
+    return name.replace("_", "-")
+
+
+def _user(name: str) -> str:
+    """So much of it that useradd takes it with `-serve` behind: 32 characters."""
+    return _hyphens(name)[: 32 - len("-serve")].rstrip("-")
+
+
 def _rename(folder: Path, source: str, container: str, name: str) -> None:
     """Paths and names that would still be the source's: in texts, and of the program's package."""
     module = _module(name)
-    changes = (
+    old, whole = re.escape(source), rf"(?:{re.escape(source)}|{re.escape(container)})"
+    changes = [
         (rf"\b{re.escape(container)}_program\b", f"{module}_program"),
-        (rf"\b{re.escape(container)}-serve\b", f"{name}-serve"),
+        (rf"\b{_hyphens(container)}-serve\b", f"{_user(name)}-serve"),
+        # Where a text can mean only the pipeline, also one that is called as its data are (iris, mnist).
+        (rf"\b(pipeline [a-z]+) {old}(?![\w/-])", rf"\1 {name}"),
+        (rf"(s3://<bucket>/){old}/", rf"\1{name}/"),
+        (rf'^(# |""")(the )?{old}: ', rf"\1{name}: "),
+        (rf"(<title>){whole}\b", rf"\1{name}"),
+        (rf"\b((?:[Ii]mage|[Mm]odel) of )(?:the )?{whole}\b(?![\w-])", rf"\1{name}"),
         (rf"\bdefinitions/{re.escape(source)}\b", f"definitions/{name}"),
         (rf"\bcontainer/{re.escape(container)}\b", f"container/{module}"),
         (rf"\bglue_scripts/{re.escape(container)}\b", f"glue_scripts/{module}"),
         (rf'^(container\s*=\s*)"{re.escape(container)}"', rf'\1"{module}"'),
         (rf'^(script\s*=\s*)"{re.escape(container)}/', rf'\1"{module}/'),
-    )
+    ]
+    if "_" in source:
+        # No word of any language, so it is the pipeline, but as a module of somebody's package.
+        changes.append((rf"(?<![\w.-]){old}(?![\w-]|\.\w)", name))
     for path in sorted(folder.rglob("*")):
         if not path.is_file():
             continue

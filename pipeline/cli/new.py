@@ -20,8 +20,9 @@ exit codes: 0 made; 2 the name is taken or none, or there is nothing to start fr
 
 def configure(parser: argparse.ArgumentParser) -> None:
     from pipeline.cli import _output
+    from pipeline.scaffold import NAMES
 
-    parser.add_argument("name", metavar="NAME", help="of the new pipeline: lower case, digits, hyphens")
+    parser.add_argument("name", metavar="NAME", help=f"of the new pipeline: {NAMES}")
     parser.add_argument(
         "--from", dest="source", default="iris", metavar="PIPELINE", help="what to start from (default: iris)"
     )
