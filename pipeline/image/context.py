@@ -3,6 +3,7 @@
 A container folder may hold a `container.toml`:
 
     uses = ["serving"]      # folders beside this one, laid into the image at /opt/program/<name>
+    instances = "many"      # `train` runs on several instances as one training; without it: on one
 
 The image's tag, the build context and the local target's snapshot are all made from `context_files`, so
 that a change to a shared folder is another image of everybody who uses it, and of nobody else.
@@ -19,6 +20,7 @@ from pathlib import Path
 from pipeline.errors import SettingsError
 
 DECLARATION = "container.toml"
+ONE, MANY = "one", "many"
 # What builds the image in CodeBuild; a folder that has one is an image only once that has run.
 BUILDSPEC = "buildspec.yml"
 IGNORED_FOLDERS = frozenset({"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".git", ".venv"})
@@ -68,8 +70,13 @@ def uses(folder: Path) -> tuple[str, ...]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"is not TOML: {error}", where=str(path)) from None
     names = declared.pop("uses", [])
+    instances = declared.pop("instances", ONE)
     if declared:
-        raise SettingsError(f"unknown key {sorted(declared)[0]!r}; `uses` is known", where=str(path))
+        what = f"unknown key {sorted(declared)[0]!r}; `uses` and `instances` are known"
+        raise SettingsError(what, where=str(path))
+    if instances not in (ONE, MANY):
+        what = f'instances = {instances!r}: "{ONE}" or "{MANY}" is expected'
+        raise SettingsError(what, where=str(path), hint=f'"{MANY}" if `train` runs on several at once')
     if not isinstance(names, list) or not all(isinstance(n, str) and _NAME.fullmatch(n) for n in names):
         raise SettingsError(
             f"uses = {names!r}: a list of folder names is expected",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from pipeline.check.cloudformation import references, section
 from pipeline.check.rule import Hit, Path, rule
 from pipeline.check.states import integration, tasks
 from pipeline.check.subject import Subject
+from pipeline.settings.loader import PROJECT_FILE
 
 _IMAGE_KEYS = ("TrainingImage", "ImageUri", "Image")
 _DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
@@ -96,3 +98,60 @@ def container_exists(subject: Subject) -> Iterator[Hit]:
             yield Hit(
                 "settings", ("container",), f"{folder}/{program} does not exist", f"add {folder}/{program}"
             )
+
+
+@rule(
+    "ML609",
+    "several training instances are asked for only where the program trains on several: all of them are paid",
+    "https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-running-container.html",
+)
+def many_instances(subject: Subject) -> Iterator[Hit]:
+    for task in tasks(subject.asl):
+        call = integration(task.body)
+        if call is None or call.operation not in ("CreateTrainingJob", "CreateHyperParameterTuningJob"):
+            continue
+        for path, count in _training_counts(task.arguments):
+            if count < 2:
+                continue
+            at = (*task.path, task.arguments_key, *path)
+            if subject.settings.get("algorithm"):
+                yield from _algorithm_alone(subject, count, at)
+            elif not _trains_on_many(subject):
+                name = f"container/{subject.settings.get('container')}"
+                what = f"{count} instances are asked for, and {name} trains on one"
+                fix = (
+                    f"instance_count = 1 in {PROJECT_FILE}, [defaults.training] or "
+                    f"[environments.{subject.environment}.training]; if `train` joins the hosts of "
+                    f'resourceconfig.json to one training, say instances = "many" in {name}/container.toml'
+                )
+                yield Hit("asl", at, what, fix)
+
+
+def _training_counts(value: Any, path: Path = ()) -> Iterator[tuple[Path, int]]:
+    """Where a request says how many instances train, and how many."""
+    if isinstance(value, dict):
+        for key, child in value.items():
+            count = child.get("InstanceCount") if isinstance(child, dict) else None
+            if key == "ResourceConfig" and isinstance(count, int):
+                yield (*path, key, "InstanceCount"), count
+            else:
+                yield from _training_counts(child, (*path, key))
+
+
+def _trains_on_many(subject: Subject) -> bool:
+    text = subject.files.get(f"container/{subject.settings.get('container')}/container.toml", "")
+    try:
+        return tomllib.loads(text).get("instances") == "many"
+    except tomllib.TOMLDecodeError:
+        return False  # the loader says so
+
+
+def _algorithm_alone(subject: Subject, count: int, at: Path) -> Iterator[Hit]:
+    """XGBoost's exact trees and linear models are made on one host."""
+    given = subject.settings.get("hyperparameters") or {}
+    for name, value, fix in (
+        ("tree_method", "exact", 'take tree_method = "hist" or "approx", or one instance'),
+        ("booster", "gblinear", "take one instance"),
+    ):
+        if given.get(name) == value:
+            yield Hit("asl", at, f"{count} instances are asked for, and {name} = {value} trains on one", fix)

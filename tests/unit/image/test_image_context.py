@@ -66,6 +66,7 @@ def test_a_copy_of_the_listing_is_the_same_image_where_nothing_is_beside_it(
         ('uses = ["../etc"]', "list of folder names"),
         ('uses = ["absent"]', "no such folder"),
         ("use = []", "unknown key 'use'"),
+        ("instances = 2", 'instances = 2: "one" or "many"'),
         ("uses = [", "not TOML"),
     ],
 )

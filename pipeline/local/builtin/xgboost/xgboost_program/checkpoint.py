@@ -10,14 +10,17 @@ KEPT = 5
 _NAME = re.compile(r"xgboost-checkpoint\.(\d+)$")
 
 
-def find(folder: Path) -> tuple[Path | None, int]:
-    """The newest checkpoint and how many rounds it has behind it; (None, 0) without one."""
+def find(folder: Path) -> tuple[str, int, bytes]:
+    """The newest checkpoint: name, rounds it has behind it, the booster; ("", 0, b"") without one."""
     if not folder.is_dir():
-        return None, 0
+        return "", 0, b""
     found = sorted(
         (int(match[1]), path) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name))
     )
-    return (found[-1][1], found[-1][0] + 1) if found else (None, 0)
+    if not found:
+        return "", 0, b""
+    number, newest = found[-1]
+    return newest.name, number + 1, newest.read_bytes()
 
 
 def save(folder: Path, booster: Any, iteration: int) -> None:

@@ -40,6 +40,30 @@ class Rows:
         return int(self.features.shape[0])
 
 
+@dataclass(frozen=True)
+class Shape:
+    """What rows have beside their number: hosts that have none of a channel's files have to know it, too."""
+
+    width: int
+    is_sparse: bool
+    is_weighted: bool
+    is_grouped: bool
+
+
+def shape(rows: Rows) -> Shape:
+    """Of rows that are there."""
+    is_sparse = not isinstance(rows.features, np.ndarray)
+    return Shape(rows.width, is_sparse, rows.weights is not None, rows.queries is not None)
+
+
+def none_of(like: Shape) -> Rows:
+    """No rows, in the shape of those that others have."""
+    size, none = (0, like.width), np.zeros(0, np.float32)
+    features = csr_matrix(size, dtype=np.float32) if like.is_sparse else np.zeros(size, np.float32)
+    weights = none if like.is_weighted else None
+    return Rows(features, none, weights, np.zeros(0, np.int64) if like.is_grouped else None)
+
+
 def kind(content_type: str | None) -> str:
     """`csv` or `libsvm`; LIBSVM where nothing is said, as in AWS's image. Raises UserError."""
     if not content_type:

@@ -6,7 +6,10 @@ import functools
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from . import checkpoint, data, metrics
+from . import cluster as hosts
 from .contract import StopFlag, Stopped, UserError, algorithms, base, config, processors, run, version
 
 MODEL = "xgboost-model"
@@ -35,12 +38,14 @@ def main() -> int:
 
 def train(stop: StopFlag) -> None:
     """Read settings and data, train, write the model. Raises UserError, or Stopped after SIGTERM."""
-    given = hyperparameters(config("hyperparameters.json"))
-    rows = channels(given)
+    cluster = hosts.of_job()
+    given = hyperparameters(config("hyperparameters.json"), cluster.is_many)
     import xgboost
 
     # What 1.7 took for granted and later versions do not use is named in a warning each round otherwise.
     xgboost.set_config(verbosity=int(given.get("verbosity", 1)))
+    cluster.join(stop)
+    rows = shared(cluster, given)
     width = max(part.width for part in rows.values())
     matrices = {
         name: xgboost.DMatrix(
@@ -51,12 +56,42 @@ def train(stop: StopFlag) -> None:
     for name, part in rows.items():
         print(f"{name}: {len(part)} rows, {part.width} features", flush=True)
     folder = base() / "checkpoints"
-    rounds = Rounds(given, matrices, folder, stop)
+    rounds = Rounds(given, matrices, folder, stop, cluster)
     try:
-        booster = rounds.run(parameters(given, len(rows["train"])))
+        booster = rounds.run(parameters(given, len(rows["train"]), cluster.is_many))
+        cluster.leave()
     except xgboost.core.XGBoostError as error:
         raise UserError(f"XGBoost: {_last_words(str(error))}") from error
-    save(booster)
+    if cluster.is_master:
+        save(booster)
+
+
+def shared(cluster: hosts.Cluster, given: dict[str, str]) -> dict[str, data.Rows]:
+    """This host's rows, as wide as those of all; it may have none. Raises UserError, on all hosts alike."""
+    problem, rows = None, {}
+    try:
+        rows = channels(given, cluster)
+    except UserError as error:
+        if not cluster.is_many:
+            raise
+        problem = str(error)
+    cluster.agree(problem)
+    everywhere = cluster.gathered({name: part and data.shape(part) for name, part in rows.items()})
+    found = {}
+    for name, part in rows.items():
+        shapes = [each[name] for each in everywhere if each[name]]
+        if not shapes:
+            raise UserError(f"channel {name!r} holds no data")
+        widths = {each.width for each in shapes}
+        if len(widths) > 1 and not shapes[0].is_sparse:
+            raise UserError(f"channel {name!r}: its files have {sorted(widths)} feature columns")
+        found[name] = data.widened(data.none_of(shapes[0]) if part is None else part, max(widths))
+    dense = {part.width for part in found.values() if not data.shape(part).is_sparse}
+    if len(dense) > 1:
+        raise UserError(
+            f"train has {found['train'].width} feature columns and validation {found['validation'].width}"
+        )
+    return found
 
 
 def save(booster: Any) -> None:
@@ -67,8 +102,8 @@ def save(booster: Any) -> None:
     print(f"model: {MODEL}, {booster.num_boosted_rounds()} rounds", flush=True)
 
 
-def hyperparameters(given: dict[str, Any]) -> dict[str, str]:
-    """The job's, by their own names. Raises UserError with everything that is wrong."""
+def hyperparameters(given: dict[str, Any], is_many: bool = False) -> dict[str, str]:
+    """The job's, by their own names, for one host or many. Raises UserError with everything that is wrong."""
     texts = {key: str(value) for key, value in given.items()}
     wrong = [
         f"hyperparameter {key}: {what}" if key else what for key, what, _ in algorithms.problems(NAME, texts)
@@ -78,6 +113,8 @@ def hyperparameters(given: dict[str, Any]) -> dict[str, str]:
         wrong.append("hyperparameter _kfold: cross validation is not carried by the local target's image")
     if found.get("use_dask_gpu_training") == "true" or found.get("tree_method") == "gpu_hist":
         wrong.append("training on GPUs is not carried by the local target's image")
+    if is_many:
+        wrong += _alone(found)
     if wrong:
         raise UserError("\n".join(wrong))
     if "early_stopping_rounds" in found and not algorithms.stops_early(found):
@@ -85,8 +122,23 @@ def hyperparameters(given: dict[str, Any]) -> dict[str, str]:
     return found
 
 
-def channels(given: dict[str, str]) -> dict[str, data.Rows]:
-    """Rows of `train`, and of `validation` where there is one. Raises UserError."""
+def _alone(given: dict[str, str]) -> list[str]:
+    """What XGBoost does on one host only: it would fail in its own words or, for gblinear, not notice."""
+    wrong = []
+    if given.get("booster") == "gblinear":
+        wrong.append("hyperparameter booster: gblinear trains on one instance, each would have another model")
+    if given.get("tree_method") == "exact" or "grow_colmaker" in given.get("updater", "").split(","):
+        name = "tree_method: exact" if given.get("tree_method") == "exact" else "updater: grow_colmaker"
+        wrong.append(f"hyperparameter {name} trains on one instance; hist and approx train on several")
+    if given.get("dsplit") == "col":
+        wrong.append(
+            "hyperparameter dsplit: several instances have each some of the rows, not of the columns"
+        )
+    return wrong
+
+
+def channels(given: dict[str, str], cluster: hosts.Cluster) -> dict[str, data.Rows | None]:
+    """Rows of `train` and, if there is one, `validation`; None: other hosts have them. Raises UserError."""
     there = config("inputdataconfig.json")
     known = ("train", "validation")
     wrong = []
@@ -102,26 +154,24 @@ def channels(given: dict[str, str]) -> dict[str, data.Rows]:
         for name, channel in there.items()
         if channel.get("TrainingInputMode") == "Pipe"
     ]
-    hosts = config("resourceconfig.json").get("hosts") or []
-    if len(hosts) > 1:
-        wrong.append(f"{len(hosts)} instances: the local target's image trains on one")
     if wrong:
         raise UserError("\n".join(wrong))
     # As in AWS's image, what train is, validation is too.
     how = data.kind(there["train"].get("ContentType"))
     weighted = given.get("csv_weights") == "1"
-    rows = {
-        name: data.read_channel(base() / "input" / "data" / name, name, how, weighted)
-        for name in known
-        if name in there
-    }
-    widths = {name: part.width for name, part in rows.items()}
-    if how == data.CSV and len(set(widths.values())) > 1:
-        raise UserError(f"train has {widths['train']} feature columns and validation {widths['validation']}")
+    rows: dict[str, data.Rows | None] = {}
+    for name in (each for each in known if each in there):
+        folder = base() / "input" / "data" / name
+        # Of fewer files than hosts some host has none.
+        lacks = cluster.is_many and not data.files(folder)
+        rows[name] = None if lacks else data.read_channel(folder, name, how, weighted)
+        replicated = there[name].get("S3DistributionType") == "FullyReplicated"
+        if cluster.is_many and cluster.is_master and replicated and name == "train":
+            print("train is FullyReplicated: every host has the same rows; ShardedByS3Key shares", flush=True)
     return rows
 
 
-def parameters(given: dict[str, str], rows: int) -> dict[str, str]:
+def parameters(given: dict[str, str], rows: int, is_many: bool = False) -> dict[str, str]:
     """What XGBoost gets: the hyperparameters, with the defaults of the version that the image stands for."""
     found = {key: value for key, value in given.items() if key not in _OURS}
     found.setdefault("nthread", str(max(1, min(processors(), rows // _ROWS_A_THREAD))))
@@ -129,15 +179,24 @@ def parameters(given: dict[str, str], rows: int) -> dict[str, str]:
         if found.get("objective") != "reg:absoluteerror":  # for which 1.7 looked at the labels, too
             found.setdefault("base_score", "0.5")
         if found.get("booster", "gbtree") != "gblinear" and found.get("tree_method", "auto") == "auto":
-            found["tree_method"] = "exact" if rows < _EXACT_BELOW and "max_bin" not in found else "approx"
+            exact = rows < _EXACT_BELOW and "max_bin" not in found and not is_many
+            found["tree_method"] = "exact" if exact else "approx"
     return found
 
 
 class Rounds:
-    """The boosting rounds: metric lines, checkpoints, early stopping, SIGTERM."""
+    """The boosting rounds: metric lines, checkpoints, early stopping, SIGTERM; on all hosts the same ones."""
 
-    def __init__(self, given: dict[str, str], matrices: dict[str, Any], folder: Path, stop: StopFlag) -> None:
+    def __init__(
+        self,
+        given: dict[str, str],
+        matrices: dict[str, Any],
+        folder: Path,
+        stop: StopFlag,
+        cluster: hosts.Cluster,
+    ) -> None:
         self.given = given
+        self.cluster = cluster
         self.matrices = matrices
         self.folder = folder
         self.stop = stop
@@ -153,20 +212,24 @@ class Rounds:
 
         native = [("eval_metric", each) for each in self.metrics if each not in metrics.ADDED]
         quiet = [("disable_default_eval_metric", 1)] if self.metrics and not native else []
-        found, done = checkpoint.find(self.folder)
+        found, done, kept = self.cluster.of_master(checkpoint.find(self.folder))
         pairs = [*parameters.items(), *native, *quiet]
-        booster = xgboost.Booster(pairs, [*self.matrices.values()], model_file=str(found) if found else None)
-        if found:
-            print(f"resumes after round {done} ({found.name})", flush=True)
+        booster = xgboost.Booster(
+            pairs, [*self.matrices.values()], model_file=bytearray(kept) if found else None
+        )
+        if found and self.cluster.is_master:
+            print(f"resumes after round {done} ({found})", flush=True)
         for iteration in range(done, int(self.given["num_round"])):
             booster.update(self.matrices["train"], iteration)
             values = self._measure(booster, iteration)
             stops = self._stops(booster, iteration, values)
-            checkpoint.save(self.folder, booster, iteration)
+            if self.cluster.is_master:
+                checkpoint.save(self.folder, booster, iteration)
             if stops:
                 break
-            if self.stop.is_set:
-                if self.given.get("save_model_on_termination") == "true":
+            # SIGTERM reaches the hosts in different rounds.
+            if any(self.cluster.gathered(self.stop.is_set)):
+                if self.given.get("save_model_on_termination") == "true" and self.cluster.is_master:
                     save(booster)
                 raise Stopped(f"after round {iteration + 1}")
         best = booster.attr("best_iteration")
@@ -178,12 +241,14 @@ class Rounds:
     def _measure(self, booster: Any, iteration: int) -> dict[str, float]:
         """Print the round's line, in which AWS's log shows a tab as #011; its values by `validation-rmse`."""
         text = booster.eval_set([(m, n) for n, m in self.matrices.items()], iteration, feval=self._added())
-        values = {}
+        values: dict[str, float] = {}
         for part in text.split("\t")[1:]:
             name, _, value = part.rpartition(":")
             values[name] = float(value)
-        shown = "".join(f"#011{name}:{value:.5f}" for name, value in _ordered(values))
-        print(f"[{iteration}]{shown}", flush=True)
+        values = self.cluster.of_master(values)
+        if self.cluster.is_master:
+            shown = "".join(f"#011{name}:{value:.5f}" for name, value in _ordered(values))
+            print(f"[{iteration}]{shown}", flush=True)
         return values
 
     def _added(self) -> Any:
@@ -192,6 +257,10 @@ class Rounds:
         @functools.wraps(metrics.evaluate)
         def measure(predictions: Any, matrix: Any) -> list[tuple[str, float]]:
             labels = matrix.get_label()
+            # XGBoost's own metrics are of all hosts' rows; what is counted here has to be, too.
+            everywhere = self.cluster.gathered((predictions, labels))
+            predictions = np.concatenate([each for each, _ in everywhere])
+            labels = np.concatenate([each for _, each in everywhere])
             return [(name, metrics.evaluate(name, predictions, labels)) for name in wanted]
 
         return measure if wanted else None
