@@ -101,6 +101,90 @@ def no_way_around(subject: Subject) -> Iterator[Hit]:
                     break
 
 
+@rule("ML608", "only a model whose verdict is true is registered for use, or deployed", APPROVAL)
+def verdict_is_heeded(subject: Subject) -> Iterator[Hit]:
+    for machine in machines(subject.asl):
+        for name, body in machine.states.items():
+            verdict = _verdict(body)
+            if verdict is None:
+                continue
+            for state in sorted(_without(machine, name, verdict)):
+                if _uses(machine.states[state]):
+                    yield Hit(
+                        "asl",
+                        (*machine.path, "States", state),
+                        f"{state} is reached from {name} where {verdict} is not known to be true",
+                        f'let a Choice lead there by {{"Variable": "{verdict}", "BooleanEquals": true}} only',
+                    )
+
+
+def _verdict(body: dict[str, Any]) -> str | None:
+    """The path of a gate's `approved`; None for any other state."""
+    if not _judges(body):
+        return None
+    selector, place = body.get("ResultSelector"), body.get("ResultPath", "$")
+    within = ".Payload.approved"
+    if isinstance(selector, dict):
+        named = (key[:-2] for key, value in selector.items() if value == "$.Payload.approved")
+        within = "." + next(named, "approved")
+    return f"{place}{within}"
+
+
+def _judges(body: dict[str, Any]) -> bool:
+    """Whether its rules are a model's, each of one metric; data is judged by rules, too."""
+    if not _has_rules(body):
+        return False
+    rules = body["Parameters"]["Payload"]["rules"]
+    return isinstance(rules, list) and all(isinstance(each, dict) and "metric" in each for each in rules)
+
+
+def _without(machine: Machine, gate: str, verdict: str) -> set[str]:
+    """States that follow the gate on ways on which nobody asked whether the verdict is true."""
+    seen: set[str] = set()
+    todo = list(successors(machine, gate))
+    while todo:
+        name = todo.pop()
+        if name not in seen:
+            seen.add(name)
+            body = machine.states[name]
+            todo += _open_ways(body, verdict) if body.get("Type") == "Choice" else successors(machine, name)
+            todo = [each for each in todo if each in machine.states]
+    return seen
+
+
+def _open_ways(body: dict[str, Any], verdict: str) -> Iterator[str]:
+    """Where a Choice leads to without the verdict being true. Its rules are asked in their order."""
+    for each in body.get("Choices") or []:
+        if _says(each, verdict, True):
+            continue
+        yield str(each.get("Next"))
+        if _says(each, verdict, False, exactly=True):
+            return  # whatever comes after it is a verdict that is true
+    yield str(body.get("Default"))
+
+
+def _says(choice: dict[str, Any], verdict: str, value: bool, *, exactly: bool = False) -> bool:
+    """Whether a rule holds only if the verdict is `value` (exactly: if and only if)."""
+    if choice.get("Variable") == verdict and "BooleanEquals" in choice:
+        return choice["BooleanEquals"] is value
+    if isinstance(choice.get("Not"), dict):
+        # Only a comparison turns over; what `And` denies is wider.
+        return "Variable" in choice["Not"] and _says(choice["Not"], verdict, not value, exactly=True)
+    parts = choice.get("And")
+    return not exactly and isinstance(parts, list) and any(_says(part, verdict, value) for part in parts)
+
+
+def _uses(body: dict[str, Any]) -> bool:
+    operation, parameters = _operation(body), body.get("Parameters")
+    if operation in ("CreateModelPackage", "UpdateModelPackage"):
+        known = parameters if isinstance(parameters, dict) else {}
+        rejects = known.get("ModelApprovalStatus") == "Rejected"
+        # An update may be of something else than the approval.
+        decides = operation == "CreateModelPackage" or any(k.startswith("ModelApproval") for k in known)
+        return decides and not rejects
+    return operation in ("CreateEndpoint", "UpdateEndpoint")
+
+
 def _asks_a_human(machine: Machine) -> bool:
     calls = (integration(body) for body in machine.states.values() if body.get("Type") == "Task")
     return any(call is not None and call.pattern == "waitForTaskToken" for call in calls)
@@ -127,10 +211,12 @@ def _beyond(machine: Machine, start: str) -> set[str]:
 
 def _decides(body: dict[str, Any]) -> bool:
     """A Task with the gate's rules, or one that waits for somebody's answer."""
-    if body.get("Type") != "Task":
-        return False
-    call = integration(body)
-    parameters = body.get("Parameters")
+    call = integration(body) if body.get("Type") == "Task" else None
+    return (call is not None and call.pattern == "waitForTaskToken") or _has_rules(body)
+
+
+def _has_rules(body: dict[str, Any]) -> bool:
+    """Whether this is the gate: the Task that is given the rules."""
+    parameters = body.get("Parameters") if body.get("Type") == "Task" else None
     payload = parameters.get("Payload") if isinstance(parameters, dict) else None
-    waits = call is not None and call.pattern == "waitForTaskToken"
-    return waits or (isinstance(payload, dict) and bool(payload.get("rules")))
+    return isinstance(payload, dict) and bool(payload.get("rules"))
