@@ -16,6 +16,8 @@ ROLES = ("StateMachine", "Training", "Processing", "Model", "Scheduler", "Transf
 BUILD_TAG, BUILD_REPOSITORY = "IMAGE_TAG", "IMAGE_REPOSITORY"
 # `--build-arg NAME=value ...`, for the command line of docker build.
 BUILD_ARGUMENTS = "BUILD_ARGUMENTS"
+# In a version's metadata: the file and the hash of a workflow that was given by hand (`apply --asl`).
+WORKFLOW_FILE = "workflow_file"
 # `-<YYYYMMDD>-<8 hex>-<kind><redrive>-<wait>-<retry>`: what a job's name adds to the stack's, within
 # SageMaker's 63.
 JOB_SUFFIX = len("-20261122-0123abcd-c00-0-0")

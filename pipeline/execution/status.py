@@ -64,6 +64,11 @@ def warnings(found: dict[str, Any]) -> list[str]:
         said.append(f"the stack is {status}: apply again after mending the cause (pipeline plan {name})")
     if drift and drift["changes"]:
         said.append(f"deployed is not what is desired, {drift['changes']} changes: pipeline plan {name}")
+    if drift and drift.get("workflow"):
+        said.append(
+            f"the workflow is from {drift['workflow']}, put by hand, not from the definition: "
+            f"pipeline apply {name} puts that back"
+        )
     if endpoint and endpoint["status"] not in {"InService", "Creating", "Updating"}:
         said.append(f"the endpoint is {endpoint['status']}: {endpoint['reason'] or 'no reason given'}")
     newest = found["executions"][0] if found["executions"] else None
@@ -82,12 +87,17 @@ def _still(serves: dict[str, Any] | None) -> str:
 
 
 def _drift(settings: Settings, clients: Clients) -> dict[str, Any]:
-    from pipeline.plan import compute
+    from pipeline.plan import compute, given
 
     plan = compute(settings, clients)
     changed = [change.logical_id for stack in plan.stacks for change in stack.changes]
     count = len(changed) + sum(len(stack.other) for stack in plan.stacks)
-    return {"changes": count, "resources": changed, "image": bool(plan.image.digest)}
+    return {
+        "changes": count,
+        "resources": changed,
+        "image": bool(plan.image.digest),
+        "workflow": given.deployed(plan),
+    }
 
 
 def _executions(settings: Settings, clients: Clients, count: int) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from pipeline.aws.errors import code
 from pipeline.git import ask
 from pipeline.image.fingerprint import source_part, source_tag
 from pipeline.lineage.links import Chain
+from pipeline.names import WORKFLOW_FILE
 from pipeline.promote import content
 
 if TYPE_CHECKING:
@@ -54,6 +55,13 @@ def _tags(clients: Clients, uri: str) -> list[str] | None:
     return found
 
 
+def workflow(chain: Chain, facts: Mapping[str, str]) -> None:
+    """A workflow that no commit holds breaks the chain; one of the commit's own is the commit's link."""
+    if by_hand := facts.get(WORKFLOW_FILE, ""):
+        said = "it was applied from this file (--asl), so the commit does not say what made the model"
+        chain.add("workflow", by_hand, False, said)
+
+
 def commit(
     chain: Chain, root: Path, settings: Settings, tags: Sequence[str], facts: Mapping[str, str]
 ) -> str:
@@ -78,7 +86,9 @@ def commit(
         chain.add("commit", sha, None, f"{subject}; no tag tells what the image was built from")
     else:
         proof = f"{subject}; the image is {', '.join(built)}, the commit's source {source}"
-        chain.add("commit", sha, source in built, proof)
+        holds = source in built
+        # It can be wrong, but not prove anything, of a model that another workflow made.
+        chain.add("commit", sha, None if holds and facts.get(WORKFLOW_FILE) else holds, proof)
     return sha
 
 

@@ -56,6 +56,7 @@ def trace(root: Path, settings: Settings, clients: Clients, elsewhere: Elsewhere
             _job(chain, made_by, original, facts, artifact)
             transforms.link(chain, made_at, made_by, facts)
             data.link(chain, made_at, made_by, facts)
+        origin.workflow(chain, facts)
         tags = origin.image(chain, clients, container, facts)
         commit = origin.commit(chain, root, settings, tags, facts)
         origin.pull_request(chain, root, commit, facts)

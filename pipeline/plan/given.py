@@ -27,6 +27,12 @@ def words(plan: Plan) -> list[str]:
     return []
 
 
+def deployed(plan: Plan) -> str:
+    """The file that the workflow which is deployed was put from; empty if it is the definition's."""
+    mark = _mark(plan.pipeline_stack.before)
+    return _said(mark) if mark else ""
+
+
 def _mark(template: str) -> dict[str, str]:
     """The mark that rendering leaves in the template (JSON); empty without one."""
     resources: dict[str, Any] = json.loads(template)["Resources"] if template else {}

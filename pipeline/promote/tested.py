@@ -21,6 +21,7 @@ from pipeline.aws import stacks
 from pipeline.aws.errors import code, message, told
 from pipeline.errors import ApplyError
 from pipeline.image.context import uses
+from pipeline.names import WORKFLOW_FILE
 from pipeline.plan.planner import made_from
 from pipeline.promote import content, history
 from pipeline.promote.history import Run
@@ -105,6 +106,14 @@ def _find(root: Path, tag: Tag, settings: Settings, clients: Clients) -> Tested:
             f"{package.get('ApprovalDescription') or 'no reason was given'}",
             where=where,
             hint=f"{run}  (deploys one that passes)",
+        )
+    if by_hand := facts.get(WORKFLOW_FILE):
+        raise NotTested(
+            f"it serves version {version}, made by a workflow given by hand ({by_hand}): no commit says what "
+            "made it",
+            where=where,
+            hint=f"bring the change into the definition, pipeline apply {settings.name} -e "
+            f"{settings.environment_name}, then {run} --force",
         )
     runs = list(_runs_since(settings, clients, config))
     deployed = runs[-1] if runs and runs[-1].config == config else None

@@ -15,6 +15,7 @@ from pipeline.names import JOB_SUFFIX, MAX_NAME, Names
 from pipeline.render import asl, build, glue, lambdas, template
 from pipeline.render.account import account
 from pipeline.render.context import Context
+from pipeline.render.marked import marked
 from pipeline.render.model import LambdaPackage, Rendered
 from pipeline.render.tasks import tasks
 
@@ -42,7 +43,7 @@ def render(settings: Settings) -> Rendered:
         )
     machine, permissions, monitor = asl.load(settings)
     if settings.workflow is not None:
-        machine = settings.workflow.asl
+        machine = marked(settings.workflow)
     root = Path(settings.root)
     packages = tuple(lambdas.package(root, folder) for folder in _invoked(names, machine, monitor or {}))
     context = Context(settings, names, machine, permissions, packages, monitor)

@@ -47,8 +47,16 @@ _MANAGED_RULE = {
 }
 
 
-def derive(asl: dict[str, Any], names: Names, extra: list[Statement]) -> list[Statement]:
+def derive(
+    asl: dict[str, Any],
+    names: Names,
+    extra: list[Statement],
+    place: Callable[[str], str] = lambda _: "",
+) -> list[Statement]:
     """Statements for the state machine's role: its Tasks', those of `extra`, and logging and tracing.
+
+    Args:
+        place: file and line of a Task's Resource, where they are known.
 
     Raises:
         DefinitionError: a Task calls something whose permissions are not known here.
@@ -65,7 +73,8 @@ def derive(asl: dict[str, Any], names: Names, extra: list[Statement]) -> list[St
         if not statements and not extra:
             raise DefinitionError(
                 f"state {state_name} calls {state.get('Resource')}, whose permissions are not known",
-                hint="state them in definition.py: "
+                where=place(resource),
+                hint=f"state them in pipeline/definitions/{names.pipeline}/definition.py: "
                 'PERMISSIONS = [{"Effect": "Allow", "Action": [...], "Resource": [...]}]',
             )
         found += statements

@@ -21,10 +21,20 @@ from pipeline.settings.hosting_problems import ALARM_KINDS
 POLICY_VERSION = "2012-10-17"
 
 
+def _workflow(context: Context) -> list[Statement]:
+    given = context.settings.workflow
+
+    def place(resource: str) -> str:
+        line = given.line_of(f'"{resource}"') if given else None
+        return "" if given is None else f"{given.label}:{line}" if line else given.label
+
+    return permissions.derive(context.asl, context.names, context.permissions, place)
+
+
 def resources(context: Context) -> dict[str, Resource]:
     """All roles of the template by logical id."""
     statements = {
-        "StateMachine": ("states", permissions.derive(context.asl, context.names, context.permissions)),
+        "StateMachine": ("states", _workflow(context)),
         "Training": ("sagemaker", _training(context)),
         "Processing": ("sagemaker", _processing(context)),
         "Model": ("sagemaker", _model(context)),

@@ -13,6 +13,7 @@ import pytest
 from pipeline import settings as store
 from pipeline.lineage import drift, expiry, origin, orphans
 from pipeline.lineage.links import Chain
+from pipeline.names import WORKFLOW_FILE
 
 ROOT = Path(__file__).resolve().parents[3]
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -114,6 +115,16 @@ def test_a_pull_request_is_what_the_commit_and_the_run_agree_on(
     chain = Chain("iris-dev")
     origin.pull_request(chain, tmp_path, sha, {"pull_request": given})
     assert [(link.value, link.state) for link in chain.links] == [(value, state)]
+
+
+def test_a_workflow_given_by_hand_breaks_the_chain_and_one_of_the_commit_s_own_does_not() -> None:
+    chain = Chain("iris-dev")
+    origin.workflow(chain, {"git_sha": "0" * 40})
+    assert chain.links == []
+    origin.workflow(chain, {WORKFLOW_FILE: "flow.json sha256:12"})
+    (link,) = chain.broken
+    assert (link.what, link.value) == ("workflow", "flow.json sha256:12")
+    assert "the commit does not say what made the model" in link.proof
 
 
 def test_texts_of_others_stay_texts_in_the_issue() -> None:

@@ -11,7 +11,10 @@ import pytest
 from pipeline import settings
 from pipeline.check.runner import check
 from pipeline.cli import _given, build_parser
-from pipeline.errors import CheckError, SettingsError
+from pipeline.cli.render import pretty
+from pipeline.errors import CheckError, DefinitionError, SettingsError
+from pipeline.execution.status import warnings
+from pipeline.names import WORKFLOW_FILE
 from pipeline.plan import given
 from pipeline.plan.desired import action, pipeline
 from pipeline.plan.model import ImageAction, Plan, StackAction
@@ -65,6 +68,23 @@ def test_the_next_ordinary_plan_says_what_it_puts_back(iris: Settings, edited: S
     assert "puts back pipeline/definitions/iris/definition.py" in said
 
 
+def test_what_is_deployed_by_hand_is_told_by_status(iris: Settings, edited: Settings) -> None:
+    assert given.deployed(plan_of(edited, iris)) == ""
+    mark = given.deployed(plan_of(iris, edited))
+    assert mark.startswith("the file flow.json (sha256 ")
+    found = {
+        "pipeline": "iris",
+        "stack": {"status": "UPDATE_COMPLETE"},
+        "drift": {"changes": 0, "workflow": mark},
+        "endpoint": None,
+        "executions": [],
+        "serves": None,
+    }
+    (said,) = warnings(found)
+    assert said.startswith(f"the workflow is from {mark}, put by hand")
+    assert warnings({**found, "drift": {"changes": 0, "workflow": ""}}) == []
+
+
 def test_nothing_is_said_of_a_definition_s_own_workflow(iris: Settings) -> None:
     assert given.words(plan_of(iris, iris)) == given.words(plan_of(iris, None)) == []
 
@@ -91,14 +111,46 @@ def test_rights_follow_the_workflow_that_is_given(iris: Settings) -> None:
     assert topic not in canonical(render(iris).template["Resources"]["StateMachineRole"])
 
 
+def test_a_call_whose_rights_are_not_known_is_refused_at_its_line(iris: Settings) -> None:
+    asl = render(iris).asl
+    resource = "arn:aws:states:::aws-sdk:s3:listBuckets"
+    asl["States"]["NothingNew"] = {"Type": "Task", "Resource": resource, "End": True}
+    text = pretty(asl)
+    line = 1 + next(n for n, each in enumerate(text.splitlines()) if resource in each)
+    with pytest.raises(DefinitionError, match="whose permissions are not known") as refused:
+        render(with_text(iris, text))
+    assert refused.value.where == f"mine/flow.json:{line}"
+    assert "pipeline/definitions/iris/definition.py" in refused.value.hint
+
+
+def test_a_version_says_that_its_workflow_was_a_file_s(iris: Settings, edited: Settings) -> None:
+    def facts(wanted: Settings, state: str) -> dict[str, str]:
+        found = render(wanted).asl["States"][state]["Parameters"]["CustomerMetadataProperties"]
+        return dict(found)
+
+    assert edited.workflow is not None
+    for state in ("Register", "RegisterRejected"):
+        assert facts(edited, state)[WORKFLOW_FILE] == f"flow.json sha256:{edited.workflow.sha256}"
+        assert facts(edited, state)["git_sha.$"] == facts(iris, state)["git_sha.$"]
+        assert WORKFLOW_FILE not in facts(iris, state)
+
+
+def test_a_gate_turned_over_is_refused(iris: Settings) -> None:
+    asl = render(iris).asl
+    (choice,) = asl["States"]["GatePassed"]["Choices"]
+    passed = asl["States"]["GatePassed"]
+    choice["Next"], passed["Default"] = passed["Default"], choice["Next"]
+    found = [each for each in check(with_text(iris, pretty(asl))).findings if each.rule == "ML608"]
+    assert "States.Register" in {each.place for each in found}
+    assert {(each.severity, each.file) for each in found} == {("error", "mine/flow.json")}
+
+
 def test_the_same_rules_are_held_with_the_file_s_own_lines(
     iris: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asl = render(iris).asl
     asl["States"]["Train"]["Parameters"]["Bogus"] = 1
     asl["States"]["Train"]["Catch"][0]["Next"] = "Nowhere"
-    from pipeline.cli.render import pretty
-
     file = tmp_path / "flow.json"
     file.write_text(pretty(asl))
     line = 1 + next(n for n, text in enumerate(file.read_text().splitlines()) if '"Bogus"' in text)

@@ -131,6 +131,16 @@ def applied(aws: Stubbed, commit: str, minutes: int, times: int = 1) -> None:
         aws.cloudformation.add_response("describe_stacks", {"Stacks": [stack]})
 
 
+def test_what_a_workflow_given_by_hand_made_is_not_promoted(
+    repository: Path, git: Git, staging: Stubbed
+) -> None:
+    sha = git("rev-parse", "HEAD")
+    serves(staging, package(git_sha=sha, workflow_file="flow.json sha256:12"))
+    with pytest.raises(NotTested, match=r"a workflow given by hand \(flow\.json sha256:12\)") as refused:
+        look(repository, sha, staging)
+    assert "bring the change into the definition" in refused.value.hint
+
+
 def commits(root: Path, git: Git) -> tuple[str, str, str]:
     """One; a commit to the docs; one that changes what is deployed."""
     one = git("rev-parse", "HEAD")
