@@ -33,6 +33,24 @@ def test_it_strikes_only_its_kind_and_the_names_it_is_for(tmp_path: Path) -> Non
     assert faults.waiting(tmp_path) == []
 
 
+def test_one_that_missed_waits_again_and_says_what_it_missed(tmp_path: Path) -> None:
+    whole = Fault("spot-loss", "iris-dev", times=2, after=2.0)
+    faults.add(tmp_path, whole)
+    faults.add(tmp_path, Fault("spot-loss", "mnist-dev"))
+    taken = faults.take("spot-loss", "iris-dev-1", tmp_path)
+    assert taken is not None
+    faults.put_back(taken, "iris-dev-1: it ended after 1.5 s", tmp_path)
+    first, second = faults.waiting(tmp_path)
+    assert (first.times, first.missed) == (2, "iris-dev-1: it ended after 1.5 s")
+    assert second.prefix == "mnist-dev"
+    faults.clear(tmp_path)
+    faults.add(tmp_path, Fault("spot-loss"))
+    once = faults.take("spot-loss", "any", tmp_path)
+    assert once is not None
+    faults.put_back(once, "any", tmp_path)
+    assert faults.waiting(tmp_path) == [Fault("spot-loss", missed="any")]
+
+
 def test_of_many_that_ask_at_once_each_fault_strikes_one(tmp_path: Path) -> None:
     faults.add(tmp_path, Fault("capacity", times=5))
     with ThreadPoolExecutor(8) as pool:
