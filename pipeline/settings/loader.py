@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import ErrorGroup, PipelineError, SettingsError
 from pipeline.settings import combinations, toml_file
@@ -257,8 +257,8 @@ def _environment_errors(
 
 def _content_errors(merged: dict[str, Merged], name: str, environment: str) -> list[SettingsError]:
     """Values and combinations of one environment."""
-    errors = validation_errors(Environment, merged["environment"])
-    errors += validation_errors(PipelineSettings, merged["pipeline"])
+    errors = validation_errors(Environment, merged["environment"], _pipelines_own(name))
+    errors += validation_errors(PipelineSettings, merged["pipeline"], _environments_own())
     errors += _found(merged["environment"], combinations.environment_problems(merged["environment"].data))
     errors += _found(merged["pipeline"], combinations.pipeline_problems(merged["pipeline"].data))
     both = serverless_problems(merged["environment"].data, merged["pipeline"].data)
@@ -266,6 +266,26 @@ def _content_errors(merged: dict[str, Merged], name: str, environment: str) -> l
     errors += _found(merged["environment"], combinations.name_problems(name, environment))
     errors += _found(merged["project"], combinations.project_problems(merged["project"].data))
     return errors
+
+
+def _environments_own() -> dict[str, tuple[str, str]]:
+    """What a pipeline's settings do not have, because it is the environment's and all pipelines' alike."""
+    found = {}
+    for key in set(Environment.model_fields) - set(PipelineSettings.model_fields):
+        kind = Environment.model_fields[key].annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            how = f"write [defaults.{key}], or [environments.NAME.{key}] for one environment, there"
+        else:
+            how = f"write {key} under [defaults], or [environments.NAME] for one environment, there"
+        found[key] = (PROJECT_FILE, f"{how}; it holds for every pipeline")
+    return found
+
+
+def _pipelines_own(name: str) -> dict[str, tuple[str, str]]:
+    """What an environment does not have, because it is each pipeline's own."""
+    file = (DEFINITIONS / name / SETTINGS_FILE).as_posix()
+    own = set(PipelineSettings.model_fields) - set(Environment.model_fields)
+    return dict.fromkeys(own, (file, "write it there; [environments.NAME] there says it for one environment"))
 
 
 def _found(merged: Merged, problems: Iterable[combinations.Problem]) -> list[SettingsError]:

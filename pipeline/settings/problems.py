@@ -6,7 +6,7 @@ import difflib
 import json
 import types
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -24,16 +24,26 @@ def unknown(key: str, allowed: Iterable[str]) -> tuple[str, str]:
     return (f"; did you mean {near[0]!r}?" if near else "", "allowed: " + ", ".join(names) if names else "")
 
 
-def validation_errors(model: type[BaseModel], merged: Merged) -> list[SettingsError]:
-    """Every error of `merged.data` against `model`; an empty list when it is valid."""
+def validation_errors(
+    model: type[BaseModel], merged: Merged, elsewhere: Mapping[str, tuple[str, str]] | None = None
+) -> list[SettingsError]:
+    """Every error of `merged.data` against `model`; an empty list when it is valid.
+
+    `elsewhere`: top-level keys that another file has; which one, and how to write it there.
+    """
     try:
         model.model_validate(merged.data)
     except ValidationError as found:
-        return _errors(model, merged, found)
+        return _errors(model, merged, found, elsewhere or {})
     return []
 
 
-def _errors(model: type[BaseModel], merged: Merged, found: ValidationError) -> list[SettingsError]:
+def _errors(
+    model: type[BaseModel],
+    merged: Merged,
+    found: ValidationError,
+    elsewhere: Mapping[str, tuple[str, str]],
+) -> list[SettingsError]:
     by_key: dict[tuple[Key, bool], list[Any]] = {}
     for detail in found.errors(include_url=False):
         # `loc` may end in names of union members or "[key]", which are not keys of the user's file.
@@ -42,16 +52,27 @@ def _errors(model: type[BaseModel], merged: Merged, found: ValidationError) -> l
         while key and not missing and not _has(merged.data, key):
             key = key[:-1]
         by_key.setdefault((key, missing), []).append(detail)
-    return [_error(model, merged, key, details) for (key, _), details in by_key.items()]
+    return [_error(model, merged, key, details, elsewhere) for (key, _), details in by_key.items()]
 
 
-def _error(model: type[BaseModel], merged: Merged, key: Key, details: Sequence[Any]) -> SettingsError:
+def _error(
+    model: type[BaseModel],
+    merged: Merged,
+    key: Key,
+    details: Sequence[Any],
+    elsewhere: Mapping[str, tuple[str, str]],
+) -> SettingsError:
     first = details[0]
     place = merged.place(key)
     allowed = _description(model, key)
     if first["type"] == "extra_forbidden":
         known = _fields_at(model, key[:-1])
         near, hint = unknown(str(key[-1]), known)
+        if len(key) == 1 and str(key[0]) in elsewhere:
+            file, how = elsewhere[str(key[0])]
+            # `transform` may be either file's; `training` was never meant to be `tuning`.
+            meant = near if difflib.get_close_matches(str(key[0]), known, n=1, cutoff=0.9) else ""
+            return SettingsError(f"unknown key here{meant}; {file} has it", where=place.where, hint=how)
         return SettingsError(f"unknown key{near}", where=place.where, hint=hint)
     if first["type"] == "missing":
         hint = f"add {dotted(key[-1:])} = … ({allowed})" if allowed else f"add {dotted(key[-1:])} = …"

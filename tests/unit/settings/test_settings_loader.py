@@ -155,6 +155,37 @@ def test_unknown_names_list_those_known(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        (
+            "[training]\ninstance_count = 2\n",
+            r"training: unknown key here; pipeline\.toml has it\n  hint: write \[defaults\.training\], or \[environments\.NAME\.training\]",
+        ),
+        (
+            "[environments.dev.training]\ninstance_count = 2\n",
+            r"training: unknown key here; pipeline\.toml has it",
+        ),
+        (
+            "[transform]\nworkers = 2\n",
+            r"transform: unknown key here; did you mean 'transforms'\?; pipeline\.toml has it",
+        ),
+        ("[tunin]\nx = 2\n", r"tunin: unknown key; did you mean 'tuning'\?"),
+    ],
+)
+def test_a_key_that_the_other_file_has_is_sent_there(tmp_path: Path, table: str, says: str) -> None:
+    found = errors(write(tmp_path, PROJECT, f"{SETTINGS}\n{table}"))
+    assert len([each for each in found if "unknown key" in each]) == 1
+    assert re.search(says, "\n".join(found)), found
+
+
+def test_a_pipelines_key_in_an_environment_is_sent_to_its_settings(tmp_path: Path) -> None:
+    found = "\n".join(
+        errors(write(tmp_path, PROJECT.replace("[defaults]", "[defaults]\nschedule = 1"), SETTINGS))
+    )
+    assert "schedule: unknown key here; pipeline/definitions/sales/settings.toml has it" in found
+
+
 def test_all_errors_come_at_once_each_with_place_and_what_is_allowed(tmp_path: Path) -> None:
     project = PROJECT.replace('account = "111111111111"', "account = 111").replace(
         "[defaults.training]", "[defaults.training]\nspott = true\ninstance_count = 0\nvolume_gb = true"
