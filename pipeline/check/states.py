@@ -112,6 +112,20 @@ def successors(machine: Machine, name: str, *, catch: bool = True) -> set[str]:
     }
 
 
+def dangling(machine: Machine) -> Iterator[tuple[str, Edge]]:
+    """State and transition, of those that lead to no state of the machine."""
+    for name, body in machine.states.items():
+        for edge in edges(body):
+            if not isinstance(edge.target, str) or edge.target not in machine.states:
+                yield name, edge
+
+
+def sound(machine: Machine) -> bool:
+    """Whether every transition leads somewhere; if not, what can be reached from where says nothing yet."""
+    start = machine.body.get("StartAt")
+    return isinstance(start, str) and start in machine.states and not any(dangling(machine))
+
+
 def reachable(machine: Machine, start: str, *, catch: bool = True) -> set[str]:
     """`start` and all states that can follow it."""
     seen: set[str] = set()

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pipeline.check.rule import Hit, rule
 from pipeline.check.states import (
     Machine,
-    edges,
+    dangling,
     integration,
     is_end,
     machines,
     reachable,
+    sound,
     states,
     strings,
     successors,
@@ -135,7 +136,7 @@ def _inside_map(path: tuple[str | int, ...]) -> bool:
 
 @rule("ML106", "every loop has a way out", f"{SPEC}#transition")
 def loop_without_exit(subject: Subject) -> Iterator[Hit]:
-    for machine in machines(subject.asl):
+    for machine in filter(sound, machines(subject.asl)):
         told: set[str] = set()
         for name in machine.states:
             if name in told:
@@ -155,17 +156,15 @@ def loop_without_exit(subject: Subject) -> Iterator[Hit]:
 def dangling_transition(subject: Subject) -> Iterator[Hit]:
     for machine in machines(subject.asl):
         start = machine.body.get("StartAt")
-        if start not in machine.states:
+        if not isinstance(start, str) or start not in machine.states:
             fix = _name_one(machine)
             yield Hit(
                 "asl", (*machine.path, "StartAt"), f"StartAt {start!r} is no state of this machine", fix
             )
-        for name, body in machine.states.items():
-            for edge in edges(body):
-                if edge.target not in machine.states:
-                    at = (*machine.path, "States", name, *edge.path)
-                    what = f"{edge.target!r} is no state of this machine"
-                    yield Hit("asl", at, what, _name_one(machine))
+        for name, edge in dangling(machine):
+            at = (*machine.path, "States", name, *edge.path)
+            what = f"{edge.target!r} is no state of this machine"
+            yield Hit("asl", at, what, _name_one(machine))
 
 
 def _name_one(machine: Machine) -> str:
@@ -174,11 +173,8 @@ def _name_one(machine: Machine) -> str:
 
 @rule("ML108", "every state can be reached", f"{SPEC}#transition")
 def unreachable_state(subject: Subject) -> Iterator[Hit]:
-    for machine in machines(subject.asl):
-        start = machine.body.get("StartAt")
-        if not isinstance(start, str) or start not in machine.states:
-            continue
-        for name in sorted(set(machine.states) - reachable(machine, start)):
+    for machine in filter(sound, machines(subject.asl)):
+        for name in sorted(set(machine.states) - reachable(machine, machine.body["StartAt"])):
             at = (*machine.path, "States", name)
             yield Hit("asl", at, f"nothing leads to {name!r}", "lead a transition to it, or remove it")
 

@@ -84,6 +84,27 @@ def test_the_second_check_is_remembered_until_something_changes(
     assert len(calls) == 1
 
 
+def test_a_transition_to_nowhere_is_told_alone(settings: Settings) -> None:
+    asl = {
+        "StartAt": "Train",
+        "States": {
+            "Train": {"Type": "Pass", "Next": "Choose"},
+            "Choose": {
+                "Type": "Choice",
+                "Choices": [{"Variable": "$.x", "IsPresent": True, "Next": "Train"}],
+                "Default": "Nirvana",
+            },
+            "Notify": {"Type": "Succeed"},
+        },
+    }
+    found = runner.findings(Subject(name="sales", asl=asl), Sources(settings.root, "sales"))
+    # Neither that the others go round for ever nor that nothing leads to the last follows from it.
+    assert {(each.rule, "Nirvana" in each.message) for each in found} == {("ML001", True), ("ML107", True)}
+    asl["States"]["Choose"]["Default"] = "Train"  # type: ignore[index]
+    found = runner.findings(Subject(name="sales", asl=asl), Sources(settings.root, "sales"))
+    assert {each.rule for each in found} == {"ML001", "ML106", "ML108"}
+
+
 def test_a_cache_file_cut_off_is_no_result(settings: Settings) -> None:
     first = runner._remembered(subject(), settings, [])
     for file in caches.folder("check").iterdir():
