@@ -8,6 +8,7 @@ HELP = "predict a whole folder or S3 prefix with the model that serves, in a bat
 EPILOG = """\
 examples:
   pipeline batch iris --from rows/                        answers to rows/a.csv are in rows.out/a.csv.out
+  pipeline batch iris --from rows.csv                     they are in rows.csv.out, beside it
   pipeline batch iris --from rows.csv --join --output answers/
   pipeline batch mnist --from images/ --content-type image/png
   pipeline batch iris --from s3://bucket/rows/ --output s3://bucket/answers/
@@ -36,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output",
         metavar="DIR|S3",
-        help="a folder, or an s3:// prefix (default: PATH.out; for an s3:// input it stays in S3)",
+        help="a folder, or an s3:// prefix (default: PATH.out, beside it; for an s3:// input it stays in S3)",
     )
     parser.add_argument("--content-type", help="default: by the files' names, else the smoke request's")
     parser.add_argument(

@@ -120,7 +120,7 @@ def prepare(settings: Settings, wanted: Wanted, model: str, now: datetime | None
     output = wanted.output or ""
     if not output.startswith("s3://"):
         if output or uploads:
-            download = Path(output or f"{wanted.source.rstrip('/')}.out")
+            download = Path(output) if output else _beside(Path(wanted.source))
         output = f"s3://{bucket}/{own}/output"
     accept = wanted.accept or (content_type if split == "line" else settings.pipeline.smoke.accept)
     parameters: dict[str, Any] = {
@@ -239,6 +239,16 @@ def _files(source: Path) -> list[tuple[Path, str]]:
     if not shown:
         raise SettingsError("there is no file in it", where=str(source))
     return [(path, path.relative_to(source).as_posix()) for path in shown]
+
+
+def _beside(source: Path) -> Path:
+    """Where the answers go unless it is said: x.out beside the file x, a folder x.out beside the folder x."""
+    out = source.with_name(f"{source.name}.out") if source.name else Path(f"{source.resolve()}.out")
+    if not source.is_file():
+        return out
+    if out.is_dir():
+        raise SettingsError("the answers would go there, and it is a folder", where=str(out), hint="--output")
+    return source.parent
 
 
 def _type_of(names: list[str], settings: Settings) -> str:
