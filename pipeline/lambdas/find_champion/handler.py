@@ -146,10 +146,11 @@ def find(endpoint_name: str, group: str, challenger: Mapping[str, str]) -> dict[
         # SageMaker has no error name of its own for it. Only these words are taken for "none".
         if said["Code"] != "ValidationException" or "could not find" not in said["Message"].lower():
             raise
-        return answer(False, f"there is no endpoint {endpoint_name} yet")
+        return answer(False, f"there was no endpoint {endpoint_name} when the gate decided")
     status, config_name = endpoint["EndpointStatus"], endpoint["EndpointConfigName"]
     if status in SERVES_NOTHING:
-        return answer(False, f"the endpoint {endpoint_name} is {status}: nothing serves")
+        why = f"the endpoint {endpoint_name} was {status} when the gate decided: nothing served"
+        return answer(False, why)
     config = describe(
         "endpoint config", config_name, sagemaker.describe_endpoint_config, EndpointConfigName=config_name
     )

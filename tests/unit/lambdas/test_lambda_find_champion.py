@@ -124,7 +124,7 @@ def test_before_the_first_deployment_there_is_none(aws: Aws) -> None:
     aws.endpoint = None
     found = find()
     assert (found["exists"], found["evaluate"], found["package"]) == (False, False, "none")
-    assert found["why"] == "there is no endpoint iris-dev yet"
+    assert found["why"] == "there was no endpoint iris-dev when the gate decided"
 
 
 @pytest.mark.parametrize("status", ["Creating", "Failed", "Deleting", "OutOfService"])
