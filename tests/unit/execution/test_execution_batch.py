@@ -18,7 +18,7 @@ def test_answers_lie_beside_what_was_asked(tmp_path: Path, monkeypatch: pytest.M
     # The object's answers are called rows.csv.out by SageMaker itself.
     assert _beside(rows) == Path("sample")
     assert _beside(Path("sample/")) == Path("sample.out")
-    assert _beside(Path(".")) == Path(f"{tmp_path}.out")
+    assert _beside(Path()) == Path(f"{tmp_path}.out")
 
 
 def test_a_folder_in_the_way_of_a_files_answers_is_told(tmp_path: Path) -> None:
