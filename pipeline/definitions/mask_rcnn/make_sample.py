@@ -32,8 +32,12 @@ import zipfile
 import zlib
 from pathlib import Path
 
-import numpy as np
-from PIL import Image  # type: ignore[import-not-found,unused-ignore]
+try:
+    import numpy as np
+    from PIL import Image  # type: ignore[import-not-found,unused-ignore]
+except ImportError as error:
+    # What it needs stands at its top, and plain `python` does not read that.
+    sys.exit(f"error: {error}; run it with what it needs:  uv run --script {__file__} --out FOLDER")
 
 PACKAGE = "stardist==0.9.2"
 # One wheel wherever this runs: it is unpacked, not installed.

