@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import time
 from collections.abc import Iterator
@@ -78,14 +79,78 @@ def settings(iris: Iris, **changes: int) -> Iterator[None]:
         iris.cli("apply", "iris", "--yes")
 
 
+def newest(iris: Iris) -> int:
+    """The number of the version that was registered last."""
+    return int(json.loads(iris.cli("status", "iris", "--json").stdout)["model"]["version"])
+
+
+def test_the_page_s_first_recipe_takes_instances_away_and_a_fault_that_missed_waits(iris: Iris) -> None:
+    page = (Path(__file__).parents[2] / "docs/how-to/survive-faults.md").read_text()
+    recipe = page.split("```console\n")[1].split("```")[0].splitlines()
+    lose, again, waits, forget = (shlex.split(line, comments=True)[2:] for line in recipe)
+    assert (lose[:3], again) == (["local", "fault", "spot-loss"], ["run", "iris", "--force"])
+    iris.cli("data", "iris", "put")
+    since = time.time()
+    iris.cli(*lose)
+    iris.cli(*again)
+    (job,) = jobs(iris, since)
+    assert "Interrupted" in statuses(job)
+    assert "no fault waits" in iris.cli(*waits).stdout
+
+    since = time.time()
+    iris.cli(*lose[: lose.index("--after")], "--after", "60", "--times", "2")
+    iris.cli(*again)
+    (job,) = jobs(iris, since)
+    assert "Interrupted" not in statuses(job)
+    (left,) = json.loads(iris.cli(*waits, "--json").stdout)
+    assert left["times"] == 2
+    said = iris.cli(*waits).stdout
+    assert re.search(rf"spot-loss missed {job['TrainingJobName']}: it ended after \d+\.\d s", said), said
+    assert "no fault waits" in iris.cli(*forget).stdout
+
+
+def test_a_forced_run_that_failed_is_forced_again_or_what_it_registered_is_deployed(iris: Iris) -> None:
+    iris.cli("data", "iris", "put")
+    iris.cli("run", "iris")
+    fault(iris, "image-pull")
+    iris.cli("run", "iris", "--force", code=1)
+    # As the page says: the watermark says that this data is done, and it is.
+    done = iris.cli("run", "iris")
+    assert "NothingNew" in done.stdout + done.stderr
+    since = time.time()
+    iris.cli("run", "iris", "--force")
+    assert len(jobs(iris, since)) == 1
+
+    served, before = iris.endpoint()["EndpointConfigName"], newest(iris)
+    fault(iris, "endpoint-memory")
+    iris.cli("run", "iris", "--force", code=1)
+    since, made = time.time(), newest(iris)
+    assert made == before + 1, "it was registered before it was deployed"
+    assert iris.endpoint()["EndpointConfigName"] == served
+    iris.cli("rollback", "iris", "--to", str(made), "--reason", "deploy what a failed run made")
+    assert jobs(iris, since) == []
+    serves = json.loads(iris.cli("status", "iris", "--json").stdout)["serves"]
+    assert serves["version"] == made
+
+
+def test_apply_puts_an_image_that_is_gone_back(iris: Iris) -> None:
+    ecr = iris.client("ecr")
+    gone = ecr.list_images(repositoryName="ml/iris")["imageIds"]
+    assert ecr.batch_delete_image(repositoryName="ml/iris", imageIds=gone)["failures"] == []
+    iris.cli("apply", "iris", "--yes")
+    (back,) = ecr.list_images(repositoryName="ml/iris")["imageIds"]
+    assert back["imageDigest"] in {each["imageDigest"] for each in gone}
+
+
 def test_spot_loss_resumes_from_the_checkpoint_in_the_job_and_in_the_next_run(iris: Iris) -> None:
     real = iris.root / "container/iris/train"
     shutil.copy2(real, real.with_name("train_real"))
     with iris.program("train", STEPS):
         since = time.time()
-        fault(iris, "spot-loss", "--checkpointed")
+        fault(iris, "spot-loss", "--checkpointed", "--gone", "3")
         iris.run(iris.day(2))
         (job,) = jobs(iris, since)
+        assert job["BillableTimeInSeconds"] <= job["TrainingTimeInSeconds"] - 3, "the wait is not billed"
         once = ["Starting", "Downloading", "Training"]
         assert statuses(job) == [*once, "Interrupted", *once, "Uploading", "Completed"]
         begun = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,7 +73,7 @@ def test_what_is_deployed_by_hand_is_told_by_status(iris: Settings, edited: Sett
     assert given.deployed(plan_of(edited, iris)) == ""
     mark = given.deployed(plan_of(iris, edited))
     assert mark.startswith("the file flow.json (sha256 ")
-    found = {
+    found: dict[str, Any] = {
         "pipeline": "iris",
         "stack": {"status": "UPDATE_COMPLETE"},
         "drift": {"changes": 0, "workflow": mark},
@@ -125,8 +126,10 @@ def test_a_call_whose_rights_are_not_known_is_refused_at_its_line(iris: Settings
 
 def test_a_version_says_that_its_workflow_was_a_file_s(iris: Settings, edited: Settings) -> None:
     def facts(wanted: Settings, state: str) -> dict[str, str]:
-        found = render(wanted).asl["States"][state]["Parameters"]["CustomerMetadataProperties"]
-        return dict(found)
+        found: dict[str, str] = render(wanted).asl["States"][state]["Parameters"][
+            "CustomerMetadataProperties"
+        ]
+        return found
 
     assert edited.workflow is not None
     for state in ("Register", "RegisterRejected"):
