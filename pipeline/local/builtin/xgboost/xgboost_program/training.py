@@ -45,7 +45,11 @@ def train(stop: StopFlag) -> None:
     # What 1.7 took for granted and later versions do not use is named in a warning each round otherwise.
     xgboost.set_config(verbosity=int(given.get("verbosity", 1)))
     cluster.join(stop)
-    rows = shared(cluster, given)
+    try:
+        rows = shared(cluster, given)
+    except UserError:
+        cluster.leave()  # all know: who went at once would be taken for one that has failed
+        raise
     width = max(part.width for part in rows.values())
     matrices = {
         name: xgboost.DMatrix(
@@ -231,6 +235,7 @@ class Rounds:
             if any(self.cluster.gathered(self.stop.is_set)):
                 if self.given.get("save_model_on_termination") == "true" and self.cluster.is_master:
                     save(booster)
+                self.cluster.leave()
                 raise Stopped(f"after round {iteration + 1}")
         best = booster.attr("best_iteration")
         if best is not None and self.given.get("booster") != "gblinear":
