@@ -50,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
     from pipeline.cli import _follow, _output, _target
     from pipeline.errors import SettingsError
     from pipeline.execution import sandbox, start
+    from pipeline.plan import deployed
 
     if bool(args.name) == args.all:
         raise SettingsError("which pipeline?", hint="pipeline run NAME, or pipeline run --all")
@@ -68,6 +69,12 @@ def run(args: argparse.Namespace) -> int:
         started = start.find(settings, clients, args.execution)
     else:
         sandbox.make_ready(settings, clients, _output.say)
+        if differs := deployed.differing(settings, clients):
+            are = "differs" if len(differs) == 1 else "differ"
+            _output.say(
+                f"note: {' and '.join(differs)} {are} from what is deployed, and this runs what is deployed: "
+                f"pipeline apply {args.name}"
+            )
         started = start.start(
             settings,
             clients,
