@@ -330,6 +330,24 @@ def test_two_hosts_stop_early_and_resume_together_though_one_has_no_rows(jobs: J
     assert not [line for line in said["algo-2"] if "#011" in line]
 
 
+@pytest.mark.skipif(mount.isolation() == mount.MAPPED, reason="this kernel gives no mount namespaces")
+@pytest.mark.usefixtures("trained")
+def test_two_hosts_stop_at_one_round_and_leave_the_model(jobs: Jobs) -> None:
+    given = {"num_round": "100000", "save_model_on_termination": "true"}
+    name = train_on_two(jobs, HALVES, hyperparameters=given)
+    jobs.wait_for(name, "train: 80 rows, 3 features")
+    deadline = time.monotonic() + 20
+    while not any("[5]#011" in line for line in logged_by_host(jobs, name).get("algo-1", [])):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    jobs.client("sagemaker").stop_training_job(TrainingJobName=name)
+    found = jobs.trained(name, 60)
+    assert (found["TrainingJobStatus"], found["SecondaryStatus"]) == ("Stopped", "Stopped")
+    assert list(jobs.unpacked(f"out/{name}/output/model.tar.gz")) == ["xgboost-model"]
+    ends = {line for lines in logged_by_host(jobs, name).values() for line in lines if "stopped:" in line}
+    assert len(ends) == 1, ends
+
+
 def logged_by_host(jobs: Jobs, name: str) -> dict[str, list[str]]:
     logs, group = jobs.client("logs"), "/aws/sagemaker/TrainingJobs"
     found = {}
