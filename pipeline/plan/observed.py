@@ -154,7 +154,8 @@ def _duration(settings: Settings, clients: Clients, kind: str) -> Duration | Non
     begun, ended = job.get(f"{verb}StartTime"), job.get(f"{verb}EndTime")
     if not (begun and ended):
         return None
-    return Duration((ended - begun).total_seconds(), f"as {name} took")
+    # Jobs of a kind differ: whoever reads the number of a step that never ran must see whose it is.
+    return Duration((ended - begun).total_seconds(), f"as {name} took, the last {kind} job that ended well")
 
 
 def _glue_duration(clients: Clients, job: str) -> Duration | None:

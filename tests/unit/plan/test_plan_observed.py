@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -15,8 +16,9 @@ from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
+from pipeline import cost
 from pipeline.aws import Clients, Target
-from pipeline.plan import champion, told
+from pipeline.plan import champion, observed, told
 from pipeline.plan.observed import observe
 from pipeline.plan.report import build
 from pipeline.settings import load
@@ -195,3 +197,18 @@ def test_the_expected_time_is_measured_else_limited_and_says_which() -> None:
     assert (
         told.expected(build(plan, facts)) == "Train, Evaluate together at most 90 min, by their time limits"
     )
+
+
+def test_a_duration_says_of_which_kind_of_job_it_is_the_last() -> None:
+    begun = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    sagemaker = SimpleNamespace(
+        list_processing_jobs=lambda **_: {"ProcessingJobSummaries": [{"ProcessingJobName": "iris-dev-1-e"}]},
+        describe_processing_job=lambda **_: {
+            "ProcessingStartTime": begun,
+            "ProcessingEndTime": begun + timedelta(seconds=5),
+        },
+    )
+    settings: Any = SimpleNamespace(stack_name="iris-dev")
+    clients: Any = SimpleNamespace(sagemaker=sagemaker)
+    found = observed._duration(settings, clients, "processing")
+    assert found == cost.Duration(5.0, "as iris-dev-1-e took, the last processing job that ended well")
