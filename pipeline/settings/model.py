@@ -215,6 +215,9 @@ class Channel(Model):
     made_by: Annotated[TransformName, Field(description="transform whose dataset of this name it is")] = ""
     content_type: str = "text/csv"
     use: Literal["train", "evaluate", "transform"] = "train"
+    sharded: Annotated[
+        bool, Field(description="each host of a training gets its part of the files, not all of them")
+    ] = False
 
 
 class Data(Model):

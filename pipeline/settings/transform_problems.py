@@ -52,6 +52,9 @@ def _sources(channels: dict[str, Any], transforms: dict[str, Any]) -> Iterator[P
         elif isinstance(maker, str) and maker not in transforms:
             known = ", ".join(transforms) or f"none; add [transforms.{maker}]"
             yield (*key, "made_by"), f"{maker!r} is no transform of this pipeline", f"transforms: {known}"
+        if channel.get("sharded") and channel.get("use", "train") != "train":
+            what = "only a channel of the training is shared among its hosts"
+            yield (*key, "sharded"), what, 'drop it, or say use = "train"'
 
 
 def _kind(name: str, transform: dict[str, Any]) -> Iterator[Problem]:

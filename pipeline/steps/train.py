@@ -153,7 +153,7 @@ def channel(name: str, given: Any, settings: Settings) -> dict[str, Any]:
         "ContentType": given.content_type,
         "DataSource": {
             "S3DataSource": {
-                "S3DataDistributionType": "FullyReplicated",
+                "S3DataDistributionType": "ShardedByS3Key" if given.sharded else "FullyReplicated",
                 **found(name, given, settings),
             }
         },

@@ -99,6 +99,12 @@ def test_a_program_finds_its_channels_as_folders_so_that_their_names_may_have_hy
     assert problems(more, {"later": {"program": "preprocess", "reads": ["the-ratings"]}}) == []
 
 
+def test_only_channels_of_the_training_are_sharded() -> None:
+    assert problems({"more": {"prefix": "input", "sharded": True}}, {}) == []
+    (found,) = problems({"more": {"prefix": "input", "use": "evaluate", "sharded": True}}, {})
+    assert "only a channel of the training" in str(found)
+
+
 def test_channels_that_transforms_make_have_no_data_of_their_own() -> None:
     data = Data.model_validate(
         {"channels": {name: Channel.model_validate(c) for name, c in CHANNELS.items()}}

@@ -92,6 +92,22 @@ def test_a_channel_name_with_a_hyphen_is_a_valid_path(settings_with: Make) -> No
     assert held_out["S3Input"]["LocalPath"] == "/opt/ml/processing/held-out"
 
 
+def test_a_sharded_channel_is_shared_among_the_hosts(settings_with: Make) -> None:
+    settings = settings_with()
+    name, channel = next((n, c) for n, c in settings.pipeline.data.channels.items() if c.use == "train")
+
+    def told() -> str:
+        channels = whole(settings)["States"]["Train"]["Parameters"]["InputDataConfig"]
+        found: str = next(c for c in channels if c["ChannelName"] == name)["DataSource"]["S3DataSource"][
+            "S3DataDistributionType"
+        ]
+        return found
+
+    assert told() == "FullyReplicated"
+    dict.__setitem__(channel, "sharded", True)
+    assert told() == "ShardedByS3Key"
+
+
 def test_nothing_held_out_is_refused(settings_with: Make) -> None:
     settings = settings_with()
     dict.pop(settings.pipeline.data.channels, "held-out")
