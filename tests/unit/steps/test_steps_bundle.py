@@ -20,9 +20,27 @@ FEATURES = {
     "arguments": {"LABEL": "sales", "SHARE": 0.2, "ON": True},
 }
 CHANNELS = {
-    "raw": {"prefix": "input-raw", "made_by": "", "use": "transform", "content_type": "text/csv"},
-    "train": {"prefix": "", "made_by": "features", "use": "train", "content_type": "text/csv"},
-    "test": {"prefix": "", "made_by": "features", "use": "evaluate", "content_type": "text/csv"},
+    "raw": {
+        "prefix": "input-raw",
+        "made_by": "",
+        "use": "transform",
+        "content_type": "text/csv",
+        "sharded": False,
+    },
+    "train": {
+        "prefix": "",
+        "made_by": "features",
+        "use": "train",
+        "content_type": "text/csv",
+        "sharded": False,
+    },
+    "test": {
+        "prefix": "",
+        "made_by": "features",
+        "use": "evaluate",
+        "content_type": "text/csv",
+        "sharded": False,
+    },
 }
 
 

@@ -17,10 +17,34 @@ from pipeline.steps.child import to_asl
 Make = Callable[..., view.Settings]
 CHANGES: dict[str, Any] = {
     "pipeline.data.channels": {
-        "raw-ones": {"prefix": "input-raw", "made_by": "", "use": "transform", "content_type": "text/csv"},
-        "train": {"prefix": "", "made_by": "features", "use": "train", "content_type": "text/csv"},
-        "vectors": {"prefix": "", "made_by": "vectors", "use": "train", "content_type": "text/csv"},
-        "held-out": {"prefix": "", "made_by": "features", "use": "evaluate", "content_type": "text/csv"},
+        "raw-ones": {
+            "prefix": "input-raw",
+            "made_by": "",
+            "use": "transform",
+            "content_type": "text/csv",
+            "sharded": False,
+        },
+        "train": {
+            "prefix": "",
+            "made_by": "features",
+            "use": "train",
+            "content_type": "text/csv",
+            "sharded": False,
+        },
+        "vectors": {
+            "prefix": "",
+            "made_by": "vectors",
+            "use": "train",
+            "content_type": "text/csv",
+            "sharded": False,
+        },
+        "held-out": {
+            "prefix": "",
+            "made_by": "features",
+            "use": "evaluate",
+            "content_type": "text/csv",
+            "sharded": False,
+        },
     },
     "pipeline.transforms": {
         name: {
