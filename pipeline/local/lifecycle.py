@@ -56,6 +56,10 @@ class Status:
     about: dict[str, Any]
 
 
+class _Ended(TargetError):
+    """The server that was waited for ended."""
+
+
 def ensure_up(root: Path, given: Mapping[str, str] | None = None) -> LocalTarget:
     """The repository's server, started if need be. Two callers at once get the same one.
 
@@ -77,7 +81,10 @@ def ensure_up(root: Path, given: Mapping[str, str] | None = None) -> LocalTarget
         record = _read_record(paths)
         if record:
             # Alive: somebody else's start, or a moment of heavy load. Never start a second one.
-            return _wait_ready(paths, record["pid"], None)
+            try:
+                return _wait_ready(paths, record["pid"], None)
+            except _Ended:
+                pass  # it was on its way out, as after a kill; what it said is not about this start
         processes.kill_orphans(paths.processes)
         leftovers.remove(paths.folder)
         return _start(paths, asked)
@@ -204,9 +211,7 @@ def _wait_ready(paths: StatePaths, pid: int, log_offset: int | None) -> LocalTar
             why = (
                 f"the local target's server ended while it started\n{log_tail(paths, offset=log_offset or 0)}"
             )
-            raise TargetError(
-                why, where=str(paths.log), hint="mend what the log says, or: pipeline local reset"
-            )
+            raise _Ended(why, where=str(paths.log), hint="mend what the log says, or: pipeline local reset")
         time.sleep(0.02)
     raise TargetError(
         f"its server (pid {pid}) does not answer after {_START_SECONDS:.0f} s\n{log_tail(paths)}",

@@ -308,6 +308,21 @@ def test_a_pid_file_of_another_process_is_stale(tmp_path: Path) -> None:
     assert psutil.pid_exists(os.getpid())
 
 
+def test_a_server_that_is_on_its_way_out_is_not_waited_for_in_vain(tmp_path: Path) -> None:
+    paths = StatePaths.of(tmp_path)
+    paths.make()
+    # As after a kill on a busy machine: there for a moment yet, and silent.
+    with subprocess.Popen(["sleep", "0.7"]) as dying:
+        started = psutil.Process(dying.pid).create_time()
+        record = {"pid": dying.pid, "started": started, "port": 1, "endpoint_url": "http://127.0.0.1:1"}
+        paths.server.write_text(json.dumps(record))
+        try:
+            assert ensure_up(tmp_path).pid != dying.pid
+            assert status(tmp_path).state == "running"
+        finally:
+            down(tmp_path)
+
+
 def test_what_cannot_be_written_is_refused_and_harms_nothing(fresh: Target) -> None:
     paths = StatePaths.of(fresh.root)
     s3, ssm = fresh.client("s3"), fresh.client("ssm")
