@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 # Tests are about one runner at a time: processes, unless a test says otherwise (tests/e2e/containers). An
@@ -68,6 +70,17 @@ def copy_repository(to: Path, *, only: str = "") -> Path:
     return to
 
 
+def client(service: str, variables: Mapping[str, str]) -> Any:
+    """A plain boto3 client of the target and the account that `pipeline local env` names."""
+    return boto3.client(
+        service,
+        endpoint_url=variables["AWS_ENDPOINT_URL"],
+        region_name=variables["AWS_REGION"],
+        aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
+    )
+
+
 @dataclass
 class Cli:
     """The real command line, run in a folder of its own."""
@@ -105,6 +118,15 @@ class Cli:
                 f"pipeline {' '.join(arguments)} ended with {process.returncode}, not {code}\n{out}\n{err}"
             )
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    def variables(self, *options: str) -> dict[str, str]:
+        """What points a program at this folder's local target; `-e` for another environment's account."""
+        found: dict[str, str] = json.loads(self("local", "env", *options, "--json").stdout)
+        return found
+
+    def client(self, service: str, *options: str) -> Any:
+        """A plain boto3 client of that target with the account's root credentials."""
+        return client(service, self.variables(*options))
 
     @staticmethod
     def _clean() -> dict[str, str]:

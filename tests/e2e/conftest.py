@@ -14,11 +14,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import boto3
 import psutil
 import pytest
 
-from tests.conftest import Cli
+from tests.conftest import Cli, client
 
 
 @dataclass
@@ -67,13 +66,7 @@ class Iris:
 
     def client(self, service: str) -> Any:
         """A plain boto3 client with the account's root credentials."""
-        return boto3.client(
-            service,
-            endpoint_url=self.variables["AWS_ENDPOINT_URL"],
-            region_name=self.variables["AWS_REGION"],
-            aws_access_key_id=self.variables["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=self.variables["AWS_SECRET_ACCESS_KEY"],
-        )
+        return client(service, self.variables)
 
     def day(self, number: int, *, shuffle: int | None = None) -> str:
         """Put data for a fresh date and return the date to run with (the day after it)."""

@@ -45,6 +45,8 @@ class Machine:
             "SM_NUM_CPUS": "1",
         }
         self.hyperparameters = {name: str(value) for name, value in (hyperparameters or {}).items()}
+        # resourceconfig.json: the hosts of the job, and which this is; not written while empty.
+        self.resources: dict[str, Any] = {}
         # The folders of the channels; `copytree` and `symlink_to` make a channel's own.
         self.data, self.processing = base / "input" / "data", base / "processing"
         for folder in (self.data, self.processing):
@@ -55,6 +57,8 @@ class Machine:
         config = self.base / "input" / "config"
         config.mkdir(parents=True, exist_ok=True)
         (config / "hyperparameters.json").write_text(json.dumps(self.hyperparameters))
+        if self.resources:
+            (config / "resourceconfig.json").write_text(json.dumps(self.resources))
         return subprocess.Popen(
             [str(self.image / program)],
             cwd=self.base,
@@ -110,7 +114,7 @@ class Endpoint:
         self, method: str, path: str, body: bytes | None = None, **headers: str
     ) -> tuple[int, str, bytes]:
         """Status, content type and body. `Content_Type="text/csv"` is the header Content-Type."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(
                 method, path, body, {name.replace("_", "-"): value for name, value in headers.items()}

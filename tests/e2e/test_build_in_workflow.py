@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
 
-from tests.conftest import Cli, copy_repository
+from tests.conftest import Cli, client, copy_repository
 
 NAME, STACK, REPOSITORY, PROJECT = "flowers", "flowers-dev", "ml/flowers", "flowers-dev-build"
 BUILDSPEC = """\
@@ -56,14 +54,8 @@ class Flowers:
 
     def client(self, service: str) -> Any:
         """A plain boto3 client with the account's root credentials."""
-        found = self._variables = self._variables or json.loads(self.cli("local", "env", "--json").stdout)
-        return boto3.client(
-            service,
-            endpoint_url=found["AWS_ENDPOINT_URL"],
-            region_name=found["AWS_REGION"],
-            aws_access_key_id=found["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=found["AWS_SECRET_ACCESS_KEY"],
-        )
+        self._variables = self._variables or self.cli.variables()
+        return client(service, self._variables)
 
     def change(self) -> None:
         """Another content of the container, which changes nothing that it does."""

@@ -9,24 +9,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
-import boto3
 import pytest
 
 from tests.conftest import Cli
-
-
-def client(cli: Cli, service: str) -> Any:
-    """A plain boto3 client of the module's local target."""
-    variables = json.loads(cli("local", "env", "--json").stdout)
-    return boto3.client(
-        service,
-        endpoint_url=variables["AWS_ENDPOINT_URL"],
-        region_name=variables["AWS_REGION"],
-        aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
-    )
 
 
 def stack_status(cli: Cli) -> str:
@@ -42,7 +28,7 @@ def leaves(cli: Cli, number: int) -> None:
 
 
 def deployed_leaves(cli: Cli) -> str:
-    states = client(cli, "stepfunctions")
+    states = cli.client("stepfunctions")
     arn = json.loads(cli("status", "iris", "--json").stdout)["stack"]["outputs"]["StateMachineArn"]
     definition = json.loads(states.describe_state_machine(stateMachineArn=arn)["definition"])
     return definition["States"]["Train"]["Parameters"]["HyperParameters"]["max_leaf_nodes"]
@@ -50,7 +36,7 @@ def deployed_leaves(cli: Cli) -> str:
 
 def change_sets(cli: Cli) -> list[str]:
     """Ours that wait to be executed."""
-    found = client(cli, "cloudformation").list_change_sets(StackName="iris-dev")["Summaries"]
+    found = cli.client("cloudformation").list_change_sets(StackName="iris-dev")["Summaries"]
     return [
         each["ChangeSetName"]
         for each in found
@@ -65,15 +51,15 @@ def test_a_plan_touches_nothing(cli: Cli) -> None:
     assert plan["pipeline_stack"]["operation"] == "create"
     assert {"Add"} == {change["action"] for change in plan["pipeline_stack"]["changes"]}
     assert not plan["image"]["digest"]
-    assert client(cli, "cloudformation").describe_stacks()["Stacks"] == []
-    assert client(cli, "s3").list_buckets()["Buckets"] == []
+    assert cli.client("cloudformation").describe_stacks()["Stacks"] == []
+    assert cli.client("s3").list_buckets()["Buckets"] == []
     again = json.loads(cli("plan", "iris", "--json").stdout)
     assert again == plan
 
 
 def test_a_creation_that_fails_tells_the_cause_and_the_next_one_starts_anew(cli: Cli) -> None:
     # Something in the way that a person made by hand.
-    ssm = client(cli, "ssm")
+    ssm = cli.client("ssm")
     ssm.put_parameter(Name="/ml/iris-dev/watermark", Value="mine", Type="String")
     failed = cli("apply", "iris", "--yes", code=4)
     assert "Watermark (AWS::SSM::Parameter) CREATE_FAILED" in failed.stderr
@@ -167,11 +153,11 @@ def test_down_leaves_nothing_and_says_nothing_is_left(cli: Cli) -> None:
     assert any("ml-account" in line for line in first["left"])
     last = json.loads(cli("down", "iris", "--all", "--yes", "--json").stdout)
     assert last["left"] == []
-    assert client(cli, "cloudformation").describe_stacks()["Stacks"] == []
-    assert client(cli, "s3").list_buckets()["Buckets"] == []
-    assert client(cli, "ecr").describe_repositories()["repositories"] == []
+    assert cli.client("cloudformation").describe_stacks()["Stacks"] == []
+    assert cli.client("s3").list_buckets()["Buckets"] == []
+    assert cli.client("ecr").describe_repositories()["repositories"] == []
     assert (
-        client(cli, "logs").describe_log_groups(logGroupNamePrefix="/aws/lambda/iris-dev")["logGroups"] == []
+        cli.client("logs").describe_log_groups(logGroupNamePrefix="/aws/lambda/iris-dev")["logGroups"] == []
     )
     again = json.loads(cli("down", "iris", "--all", "--yes", "--json").stdout)
     assert again == {"removed": [], "left": []}

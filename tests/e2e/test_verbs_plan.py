@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import boto3
 import psutil
 import pytest
 
@@ -39,14 +38,7 @@ def leaves(cli: Cli, number: int) -> None:
 
 
 def cloudformation(cli: Cli) -> Any:
-    variables = json.loads(cli("local", "env", "--json").stdout)
-    return boto3.client(
-        "cloudformation",
-        endpoint_url=variables["AWS_ENDPOINT_URL"],
-        region_name=variables["AWS_REGION"],
-        aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
-    )
+    return cli.client("cloudformation")
 
 
 def does(plan: dict[str, Any]) -> dict[str, str]:

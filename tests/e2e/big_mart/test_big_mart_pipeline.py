@@ -18,12 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from pipeline import caches
 from pipeline.local.runner import environment
-from tests.conftest import Cli, copy_repository
+from tests.conftest import Cli, client, copy_repository
 from tests.e2e.venvs import ROOT
 
 HOME = ROOT / "pipeline" / "definitions" / "big_mart"
@@ -74,13 +73,7 @@ class Deployed:
     made: list[str] = field(default_factory=list)
 
     def client(self, service: str) -> Any:
-        return boto3.client(
-            service,
-            endpoint_url=self.variables["AWS_ENDPOINT_URL"],
-            region_name=self.variables["AWS_REGION"],
-            aws_access_key_id=self.variables["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=self.variables["AWS_SECRET_ACCESS_KEY"],
-        )
+        return client(service, self.variables)
 
     def run(self, date: str, code: int) -> str:
         done = self.cli("run", "big_mart", "--date", date, "--follow", code=code, timeout=PATIENCE)

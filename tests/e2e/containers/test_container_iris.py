@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from tests.conftest import Cli, copy_repository
@@ -29,17 +28,6 @@ def cli(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cl
     )
 
 
-def _client(cli: Cli, service: str) -> Any:
-    variables = json.loads(cli("local", "env", "--json").stdout)
-    return boto3.client(
-        service,
-        endpoint_url=variables["AWS_ENDPOINT_URL"],
-        region_name=variables["AWS_REGION"],
-        aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
-    )
-
-
 def test_one_digest_from_the_registry_to_the_endpoint(cli: Cli, engine: Engine) -> None:
     planned = cli("plan", "iris").stdout
     assert "to be built and pushed" in planned
@@ -53,7 +41,7 @@ def test_one_digest_from_the_registry_to_the_endpoint(cli: Cli, engine: Engine) 
     answer = json.loads(cli("invoke", "iris", "--body", "5.1,3.5,1.4,0.2", "--json").stdout)
     assert answer
 
-    sagemaker, ecr = _client(cli, "sagemaker"), _client(cli, "ecr")
+    sagemaker, ecr = cli.client("sagemaker"), cli.client("ecr")
     (image,) = ecr.describe_images(repositoryName="ml/iris")["imageDetails"]
     digest = image["imageDigest"]
     job = sagemaker.list_training_jobs()["TrainingJobSummaries"][0]["TrainingJobName"]
@@ -112,12 +100,12 @@ def _model(cli: Cli) -> dict[str, bytes]:
     import io
     import tarfile
 
-    sagemaker = _client(cli, "sagemaker")
+    sagemaker = cli.client("sagemaker")
     jobs = sagemaker.list_training_jobs(SortBy="CreationTime", SortOrder="Descending")
     job = jobs["TrainingJobSummaries"][0]["TrainingJobName"]
     uri = sagemaker.describe_training_job(TrainingJobName=job)["ModelArtifacts"]["S3ModelArtifacts"]
     bucket, _, key = uri.removeprefix("s3://").partition("/")
-    content = _client(cli, "s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    content = cli.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
     with tarfile.open(fileobj=io.BytesIO(content)) as tar:
         members = [member for member in tar.getmembers() if member.isfile()]
         return {str(Path(m.name)): tar.extractfile(m).read() for m in members}  # type: ignore[union-attr]

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
 
 from tests.conftest import Cli, copy_repository
@@ -25,23 +24,12 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
     made("local", "down", code=None)
 
 
-def client(cli: Cli, service: str) -> Any:
-    found = json.loads(cli("local", "env", "--json").stdout)
-    return boto3.client(
-        service,
-        endpoint_url=found["AWS_ENDPOINT_URL"],
-        region_name=found["AWS_REGION"],
-        aws_access_key_id=found["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=found["AWS_SECRET_ACCESS_KEY"],
-    )
-
-
 def test_one_command_builds_trains_passes_the_gate_and_serves(cli: Cli) -> None:
     done = cli("run", "mask_rcnn", "--follow", timeout=1700)
     told = done.stdout + done.stderr
     assert "ok BuildImage" in told and "ok SmokeTest" in told, told
     assert json.loads(cli("gate", "mask_rcnn", "--json").stdout)["approved"] is True
-    sagemaker = client(cli, "sagemaker")
+    sagemaker = cli.client("sagemaker")
     (job,) = sagemaker.list_training_jobs()["TrainingJobSummaries"]
     described = sagemaker.describe_training_job(TrainingJobName=job["TrainingJobName"])
     image = described["AlgorithmSpecification"]["TrainingImage"]
@@ -55,11 +43,11 @@ def test_one_command_builds_trains_passes_the_gate_and_serves(cli: Cli) -> None:
 
 
 def test_the_endpoint_outlines_the_nuclei_of_an_image_it_has_not_seen(cli: Cli) -> None:
-    s3 = client(cli, "s3")
+    s3 = cli.client("s3")
     found = s3.list_objects_v2(Bucket=BUCKET, Prefix="mask_rcnn/test/")["Contents"]
     key = next(item["Key"] for item in found if "/images/" in item["Key"])
     picture = s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
-    answer = client(cli, "sagemaker-runtime").invoke_endpoint(
+    answer = cli.client("sagemaker-runtime").invoke_endpoint(
         EndpointName=STACK, ContentType="image/png", Accept="application/json", Body=picture
     )
     said = json.loads(answer["Body"].read())

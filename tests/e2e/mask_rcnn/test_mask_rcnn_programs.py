@@ -11,12 +11,9 @@ import json
 import re
 import shutil
 import signal
-import socket
 import struct
 import time
 import tomllib
-import urllib.error
-import urllib.request
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,13 +23,15 @@ import pytest
 
 from pipeline.lambdas.gate import examples
 from pipeline.lambdas.gate import report as reports
-from tests.e2e.mask_rcnn.conftest import Machine, part_of
+from tests.e2e.mask_rcnn.conftest import CONTAINER, part_of
+from tests.e2e.programs import Endpoint, Machine, serving
 from tests.e2e.venvs import ROOT
 
 pytestmark = pytest.mark.timeout(600)
 SETTINGS = tomllib.loads((ROOT / "pipeline" / "definitions" / "mask_rcnn" / "settings.toml").read_text())
 TILES = {"train": 12, "test": 4}
 EPOCHS = 10
+ONE_WORKER = {"SAGEMAKER_MODEL_SERVER_WORKERS": "1"}
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +44,12 @@ def data(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Path:
 
 
 def machine_in(folder: Path, data: Path, programs: Path) -> Machine:
-    made = Machine(folder / "ml", programs)
+    made = Machine(folder / "ml", CONTAINER, programs)
     # Those of the settings, by name: `train` refuses one it does not know.
     made.hyperparameters = {name: str(value) for name, value in SETTINGS["hyperparameters"].items()}
     made.hyperparameters["num_epochs"] = "2"
-    shutil.copytree(data / "train", made.base / "input" / "data" / "train")
-    shutil.copytree(data / "test", made.base / "processing" / "test")
+    shutil.copytree(data / "train", made.data / "train")
+    shutil.copytree(data / "test", made.processing / "test")
     return made
 
 
@@ -252,54 +251,12 @@ def test_evaluation_of_what_is_broken_fails_and_says_why(
 # --- serve
 
 
-class Endpoint:
-    """The server of one machine."""
-
-    def __init__(self, machine: Machine) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-        variables = {
-            "SAGEMAKER_BIND_TO_PORT": str(self.port),
-            "HOST": "127.0.0.1",
-            "SAGEMAKER_MODEL_SERVER_WORKERS": "1",
-        }
-        self.process = machine.start("serve", **variables)
-
-    def ask(self, path: str, body: bytes | None = None, **headers: str) -> tuple[int, dict[str, str], bytes]:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", body, named)
-        try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                return answer.status, dict(answer.headers), answer.read()
-        except urllib.error.HTTPError as error:
-            return error.code, dict(error.headers), error.read()
-        except (urllib.error.URLError, ConnectionError):
-            return 0, {}, b""
-
-    def until(self, status: int, seconds: float = 60) -> list[int]:
-        """What /ping says until it says this."""
-        seen, deadline = [], time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            seen.append(self.ask("/ping")[0])
-            if seen[-1] == status:
-                return seen
-            time.sleep(0.05)
-        raise AssertionError(f"never {status}: {sorted(set(seen))}")
-
-    def close(self) -> None:
-        self.process.terminate()
-        self.process.communicate(timeout=30)
-
-
 @pytest.fixture(scope="module")
 def endpoint(trained: tuple[Machine, str]) -> Iterator[Endpoint]:
-    made = Endpoint(trained[0])
-    try:
+    with serving(trained[0], seconds=60, **ONE_WORKER) as (made, seen):
         # Not healthy before the model is loaded.
-        assert set(made.until(200)) <= {0, 503, 200}
+        assert seen[-1] == 200 and set(seen) <= {0, 503, 200}
         yield made
-    finally:
-        made.close()
 
 
 def pixels_of(png: bytes) -> list[list[int]]:
@@ -328,10 +285,10 @@ def pixels_of(png: bytes) -> list[list[int]]:
 
 def test_an_image_gets_masks_with_scores_as_rle_or_as_a_png(endpoint: Endpoint, data: Path) -> None:
     image = (data / "test" / "images" / "tile-000-384.png").read_bytes()
-    status, headers, body = endpoint.ask(
-        "/invocations", image, Content_Type="image/png", Accept="application/json"
+    status, kind, body = endpoint.call(
+        "POST", "/invocations", image, Content_Type="image/png", Accept="application/json"
     )
-    assert (status, headers["Content-Type"]) == (200, "application/json"), body
+    assert (status, kind) == (200, "application/json"), body
     told = json.loads(body)
     assert (told["height"], told["width"]) == (128, 128)
     scores = [one["score"] for one in told["instances"]]
@@ -340,8 +297,10 @@ def test_an_image_gets_masks_with_scores_as_rle_or_as_a_png(endpoint: Endpoint, 
     for one in told["instances"]:
         assert one["label"] == "nucleus"
         assert one["segmentation"]["size"] == [128, 128]
-    status, headers, png = endpoint.ask("/invocations", image, Content_Type="image/png", Accept="image/png")
-    assert (status, headers["Content-Type"]) == (200, "image/png")
+    status, kind, png = endpoint.call(
+        "POST", "/invocations", image, Content_Type="image/png", Accept="image/png"
+    )
+    assert (status, kind) == (200, "image/png")
     found = {number for row in pixels_of(png) for number in row} - {0}
     assert found <= {one["id"] for one in told["instances"]}
     assert {1} <= found
@@ -355,8 +314,8 @@ def test_the_same_pixels_as_npy_get_the_same_answer(endpoint: Endpoint, data: Pa
     header = "{'descr': '<u2', 'fortran_order': False, 'shape': (128, 128), }"
     out.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", 118) + header.ljust(117).encode() + b"\n")
     out.write(b"".join(struct.pack("<128H", *row) for row in rows))
-    by_png = endpoint.ask("/invocations", image, Content_Type="image/png")
-    by_npy = endpoint.ask("/invocations", out.getvalue(), Content_Type="application/x-npy")
+    by_png = endpoint.call("POST", "/invocations", image, Content_Type="image/png")
+    by_npy = endpoint.call("POST", "/invocations", out.getvalue(), Content_Type="application/x-npy")
     assert by_png[0] == by_npy[0] == 200
     assert by_png[2] == by_npy[2]
 
@@ -373,7 +332,7 @@ def test_what_cannot_be_answered_is_refused(
     endpoint: Endpoint, data: Path, body: bytes | None, headers: dict[str, str], status: int, told: str
 ) -> None:
     image = (data / "test" / "images" / "tile-000-384.png").read_bytes()
-    answer = endpoint.ask("/invocations", image if body is None else body, **headers)
+    answer = endpoint.call("POST", "/invocations", image if body is None else body, **headers)
     assert answer[0] == status
     assert told in json.loads(answer[2])["error"]
 
@@ -381,12 +340,8 @@ def test_what_cannot_be_answered_is_refused(
 def test_a_model_that_is_none_is_never_healthy(trained: tuple[Machine, str], machine: Machine) -> None:
     shutil.copytree(trained[0].base / "model", machine.base / "model")
     (machine.base / "model" / "weights.pt").write_bytes(b"nothing")
-    made = Endpoint(machine)
-    seen = set()
-    while made.process.poll() is None:
-        seen.add(made.ask("/ping")[0])
-        time.sleep(0.1)
-    log, _ = made.process.communicate()
+    with serving(machine, seconds=60, **ONE_WORKER) as (made, seen):
+        log, _ = made.process.communicate(timeout=60)
     assert 200 not in seen
     assert made.process.returncode != 0
     assert "weights.pt cannot be read" in log

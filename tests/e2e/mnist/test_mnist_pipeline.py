@@ -17,10 +17,9 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
-from tests.conftest import Cli
+from tests.conftest import Cli, client
 from tests.e2e.mnist.conftest import helper
 
 pytestmark = pytest.mark.timeout(1200)
@@ -37,13 +36,7 @@ class Mnist:
     first_run: str
 
     def client(self, service: str) -> Any:
-        return boto3.client(
-            service,
-            endpoint_url=self.variables["AWS_ENDPOINT_URL"],
-            region_name=self.variables["AWS_REGION"],
-            aws_access_key_id=self.variables["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=self.variables["AWS_SECRET_ACCESS_KEY"],
-        )
+        return client(service, self.variables)
 
     def keys(self, prefix: str) -> list[str]:
         pages = self.client("s3").get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)

@@ -11,10 +11,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-import boto3
 import pytest
 
-from tests.conftest import Cli
+from tests.conftest import Cli, client
 
 SETTINGS = "pipeline/definitions/recommender/settings.toml"
 DATE = "2026-03-01"
@@ -34,13 +33,7 @@ class Deployed:
     served: str = ""
 
     def client(self, service: str) -> Any:
-        return boto3.client(
-            service,
-            endpoint_url=self.variables["AWS_ENDPOINT_URL"],
-            region_name=self.variables["AWS_REGION"],
-            aws_access_key_id=self.variables["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=self.variables["AWS_SECRET_ACCESS_KEY"],
-        )
+        return client(service, self.variables)
 
     def edit(self, pattern: str, replacement: str) -> None:
         path = self.cli.root / SETTINGS

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
 
 from tests.e2e.workflows.harness import Result, World, worlds
@@ -37,14 +36,7 @@ def pushed(world: World, before: str = "0" * 40) -> Result:
 
 def client(world: World, service: str) -> Any:
     """A plain boto3 client of staging."""
-    variables = json.loads(world.cli("local", "env", "-e", "staging", "--json").stdout)
-    return boto3.client(
-        service,
-        endpoint_url=variables["AWS_ENDPOINT_URL"],
-        region_name=variables["AWS_REGION"],
-        aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
-    )
+    return world.cli.client(service, "-e", "staging")
 
 
 def leaves_deployed(world: World) -> str:
