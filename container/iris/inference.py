@@ -10,7 +10,7 @@ from pathlib import Path
 from iris_program import formats
 from iris_program.contract import ProgramError
 from iris_program.scoring import Scorer
-from serving import LoadError, metric
+from serving import LoadError, as_text, metric
 
 
 def model_fn(model_dir: str) -> Scorer:
@@ -31,7 +31,7 @@ def transform_fn(
     if content_type == formats.CSV and (row := formats.quick_row(body)) is not None:
         predicted = [model.row(row)]
     else:
-        predicted = model.rows(formats.choose_reader(content_type or "")(formats.decode(body)))
+        predicted = model.rows(formats.choose_reader(content_type or "")(as_text(body)))
     if predicted:  # of a batch the mean: one number a request
         metric("confidence", sum(map(max, predicted)) / len(predicted))
     return writer(predicted), kind

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .errors import RequestError
-from .negotiation import choose, media_type
+from .negotiation import accepted, as_text, media_type, unread
 
 CSV, JSON, JSON_LINES = "text/csv", "application/json", "application/jsonlines"
 NPY, NPZ, PARQUET = "application/x-npy", "application/x-npz", "application/x-parquet"
@@ -32,8 +32,7 @@ def decode(body: Any, content_type: str | None) -> Any:
     kind = media_type(content_type)
     reader = _READERS.get(ALIASES.get(kind, kind))
     if reader is None:
-        given = f"Content-Type {content_type!r} is not read" if content_type else "no Content-Type was given"
-        raise RequestError(415, f"{given}; {', '.join(_READERS)} are")
+        raise unread(content_type, _READERS)
     try:
         return reader(body)
     except RequestError:
@@ -44,20 +43,13 @@ def decode(body: Any, content_type: str | None) -> Any:
 
 def encode(prediction: Any, accept: str) -> tuple[str | bytes, str]:
     """The prediction in the type that Accept likes best. Raises RequestError 406."""
-    kind = choose(accept, OFFERED)
-    if kind is None:
-        raise RequestError(406, f"Accept {accept!r} cannot be met; {', '.join(OFFERED)} can")
+    kind = accepted(accept, OFFERED)
     return _WRITERS[kind](prediction), kind
 
 
 def text_of(body: Any) -> str:
     """A body as text. Raises RequestError 400 when it is not UTF-8."""
-    if isinstance(body, str):
-        return body
-    try:
-        return bytes(body).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise RequestError(400, f"the body is not UTF-8 text (byte {error.start})") from None
+    return body if isinstance(body, str) else as_text(bytes(body))
 
 
 def _read_csv(body: Any) -> Any:

@@ -1,8 +1,10 @@
-"""Content-Type and Accept: the media type of the one, the best answer to the other."""
+"""Content-Type and Accept: what a request is, how it is answered best, and in which words it is refused."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+from .errors import RequestError
 
 
 def media_type(header: str | None) -> str:
@@ -28,6 +30,30 @@ def choose(accept: str, offered: Sequence[str]) -> str | None:
                     best = (quality, -position, name)
                 break
     return best[2] if best else None
+
+
+def accepted(accept: str, offered: Sequence[str]) -> str:
+    """As `choose`. Raises RequestError 406, which names what is offered."""
+    kind = choose(accept, offered)
+    if kind is None:
+        raise RequestError(406, f"Accept {accept!r} cannot be met; {', '.join(offered)} can")
+    return kind
+
+
+def unread(content_type: str | None, read: Iterable[str]) -> RequestError:
+    """The 415 of a Content-Type that is none of those that are read."""
+    given = f"Content-Type {content_type!r} is not read" if content_type else "no Content-Type was given"
+    return RequestError(415, f"{given}; {', '.join(read)} are")
+
+
+def as_text(body: str | bytes) -> str:
+    """A body as text, without a byte order mark. Raises RequestError 400 when it is not UTF-8."""
+    if isinstance(body, str):
+        return body.removeprefix("\ufeff")
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RequestError(400, f"the body is not UTF-8 text (byte {error.start})") from None
 
 
 def _quality(part: str) -> float:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 import orjson
-from serving import RequestError, choose, media_type
+from serving import RequestError, accepted, as_text, media_type, unread
 
 from .encoder import Encoder
 
@@ -28,19 +28,15 @@ Row = list[str]
 @lru_cache(maxsize=64)
 def choose_type(accept: str) -> str:
     """The response's type for an Accept header, by quality; JSON by default. Raises RequestError 406."""
-    kind = choose(accept, _OFFERED)
-    if kind is None:
-        raise RequestError(406, f"Accept {accept!r} cannot be met; {', '.join(_OFFERED)} can")
-    return kind
+    return accepted(accept, _OFFERED)
 
 
 def read(body: str | bytes, content_type: str, encoder: Encoder) -> list[Row]:
     """The rows of a request, each in the order of the encoder's columns. Raises RequestError 400 or 415."""
     kind = media_type(content_type)
     if kind not in _READ:
-        given = f"Content-Type {content_type!r} is not read" if content_type else "no Content-Type was given"
-        raise RequestError(415, f"{given}; {', '.join(_READ)} are")
-    text = decode(body)
+        raise unread(content_type, _READ)
+    text = as_text(body)
     if kind == CSV:
         rows = _csv(text, encoder)
     elif kind == JSON:
@@ -50,16 +46,6 @@ def read(body: str | bytes, content_type: str, encoder: Encoder) -> list[Row]:
     if not rows:
         raise RequestError(400, "the body holds no rows")
     return rows
-
-
-def decode(body: str | bytes) -> str:
-    """The body as text. Raises RequestError 400 when it is not UTF-8."""
-    if isinstance(body, str):
-        return body.removeprefix("\ufeff")
-    try:
-        return body.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise RequestError(400, f"the body is not UTF-8 text (byte {error.start})") from None
 
 
 def _csv(text: str, encoder: Encoder) -> list[Row]:

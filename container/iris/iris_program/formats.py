@@ -14,7 +14,7 @@ from itertools import chain
 from typing import Any
 
 import orjson
-from serving import RequestError, choose, media_type
+from serving import RequestError, accepted, media_type, unread
 
 from . import CLASSES, FEATURES
 
@@ -29,8 +29,7 @@ def choose_reader(content_type: str) -> Callable[[str], Rows]:
     """The parser for a Content-Type. Raises RequestError 415."""
     reader = _READERS.get(media_type(content_type))
     if reader is None:
-        given = f"Content-Type {content_type!r} is not read" if content_type else "no Content-Type was given"
-        raise RequestError(415, f"{given}; {', '.join(_READERS)} are")
+        raise unread(content_type, _READERS)
     return reader
 
 
@@ -40,9 +39,7 @@ def choose_writer(accept: str) -> tuple[str, Callable[[Sequence[Probabilities]],
 
     Raises RequestError 406 when none of the accepted types can be written.
     """
-    kind = choose(accept, tuple(_WRITERS))
-    if kind is None:
-        raise RequestError(406, f"Accept {accept!r} cannot be met; {', '.join(_WRITERS)} can")
+    kind = accepted(accept, tuple(_WRITERS))
     return kind, _WRITERS[kind]
 
 
@@ -70,16 +67,6 @@ def quick_rows(text: str) -> Rows | None:
     except ValueError:
         return None
     return values if math.isfinite(sum(values)) else None
-
-
-def decode(body: str | bytes) -> str:
-    """The body as text. Raises RequestError 400 when it is not UTF-8."""
-    if isinstance(body, str):
-        return body.removeprefix("\ufeff")
-    try:
-        return body.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise RequestError(400, f"the body is not UTF-8 text (byte {error.start})") from None
 
 
 def read_csv(text: str) -> Rows:

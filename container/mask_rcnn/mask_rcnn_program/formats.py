@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import orjson
 from PIL import Image, PngImagePlugin
-from serving import RequestError, choose, media_type
+from serving import RequestError, accepted, media_type, unread
 
 from . import coco, images
 from .images import NotAnImage, Planes
@@ -31,8 +31,7 @@ def read(body: str | bytes, content_type: str) -> Planes:
     """The image, (3, height, width). Raises RequestError 415 for the type, 400 for the body."""
     kind = _KINDS.get(media_type(content_type))
     if kind is None:
-        given = f"Content-Type {content_type!r} is not read" if content_type else "no Content-Type was given"
-        raise RequestError(415, f"{given}; {images.PNG}, {images.JPEG}, {images.NPY} are")
+        raise unread(content_type, (images.PNG, images.JPEG, images.NPY))
     try:
         return images.decode(body.encode("latin-1") if isinstance(body, str) else bytes(body), kind)
     except NotAnImage as error:
@@ -45,9 +44,7 @@ def choose_writer(accept: str) -> tuple[str, Callable[[Found, Sequence[str], tup
 
     Raises RequestError 406 when none of the accepted types can be written.
     """
-    kind = choose(accept, tuple(_WRITERS))
-    if kind is None:
-        raise RequestError(406, f"Accept {accept!r} cannot be met; {', '.join(_WRITERS)} can")
+    kind = accepted(accept, tuple(_WRITERS))
     return kind, _WRITERS[kind]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import orjson
-from serving import RequestError, choose, media_type
+from serving import RequestError, accepted, as_text, media_type, unread
 
 from . import CLASSES, LEVELS, PIXELS, SIDE
 from .pixels import Raw
@@ -33,9 +33,8 @@ def read(body: str | bytes, content_type: str) -> Raw:
         return read_png(body.encode("latin-1") if isinstance(body, str) else body)
     reader = _READERS.get(kind)
     if reader is None:
-        given = f"Content-Type {content_type!r} is not read" if content_type else "no Content-Type was given"
-        raise RequestError(415, f"{given}; {', '.join([*_READERS, PNG])} are")
-    return reader(_text(body))
+        raise unread(content_type, (*_READERS, PNG))
+    return reader(as_text(body))
 
 
 @lru_cache(maxsize=64)
@@ -44,19 +43,8 @@ def choose_writer(accept: str) -> tuple[str, Callable[[Probabilities], bytes]]:
 
     Raises RequestError 406 when none of the accepted types can be written.
     """
-    kind = choose(accept, tuple(_WRITERS))
-    if kind is None:
-        raise RequestError(406, f"Accept {accept!r} cannot be met; {', '.join(_WRITERS)} can")
+    kind = accepted(accept, tuple(_WRITERS))
     return kind, _WRITERS[kind]
-
-
-def _text(body: str | bytes) -> str:
-    if isinstance(body, str):
-        return body.removeprefix("\ufeff")
-    try:
-        return body.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise RequestError(400, f"the body is not UTF-8 text (byte {error.start})") from None
 
 
 def read_csv(text: str) -> Raw:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 import orjson
-from serving import RequestError, choose
+from serving import accepted
 
 from .questions import CSV, JSON, JSON_LINES, Question, Ranking
 from .ranker import Pair, Ranked, Ranker
@@ -22,10 +22,7 @@ Answer = tuple[Question, float | Ranked | None]
 @lru_cache(maxsize=64)
 def choose_type(accept: str) -> str:
     """The response's type for an Accept header, by quality; JSON by default. Raises RequestError 406."""
-    kind = choose(accept, _OFFERED)
-    if kind is None:
-        raise RequestError(406, f"Accept {accept!r} cannot be met; {', '.join(_OFFERED)} can")
-    return kind
+    return accepted(accept, _OFFERED)
 
 
 def answer(ranker: Ranker, questions: Sequence[Question]) -> list[Answer]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import orjson
-from serving import RequestError, media_type
+from serving import RequestError, as_text, media_type, unread
 
 from .encoding import GENRE_SLOTS, NUMBERS
 from .ranker import FEATURES, Pair
@@ -44,21 +44,11 @@ def read(body: str | bytes, content_type: str) -> list[Question]:
     """The questions of a request. Raises RequestError: 415 for an unknown type, 400 for what is wrong."""
     reader = _READERS.get(media_type(content_type))
     if reader is None:
-        given = f"Content-Type {content_type!r} is not read" if content_type else "no Content-Type was given"
-        raise RequestError(415, f"{given}; {', '.join(_READERS)} are")
-    found = reader(_text(body))
+        raise unread(content_type, _READERS)
+    found = reader(as_text(body))
     if not found:
         raise RequestError(400, "the body holds no question")
     return found
-
-
-def _text(body: str | bytes) -> str:
-    if isinstance(body, str):
-        return body.removeprefix("\ufeff")
-    try:
-        return body.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise RequestError(400, f"the body is not UTF-8 text (byte {error.start})") from None
 
 
 def _read_csv(text: str) -> list[Question]:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from iris_program import formats
-from serving import RequestError
+from serving import RequestError, as_text
 
 ROW = [5.1, 3.5, 1.4, 0.2]
 PROBABILITIES = [0.1, 0.2, 0.7]
@@ -27,7 +27,7 @@ PROBABILITIES = [0.1, 0.2, 0.7]
     ],
 )
 def test_rows_are_read(content_type: str, body: str, rows: list[list[float]]) -> None:
-    found = formats.choose_reader(content_type)(formats.decode(body.encode()))
+    found = formats.choose_reader(content_type)(as_text(body.encode()))
     assert list(found) == [cell for row in rows for cell in row]
 
 
@@ -65,7 +65,7 @@ def test_a_bad_request_names_row_and_column(content_type: str, body: str, text: 
 
 def test_text_that_is_not_utf8_is_a_bad_request() -> None:
     with pytest.raises(RequestError, match="not UTF-8"):
-        formats.decode(b"5.1,\xff")
+        as_text(b"5.1,\xff")
 
 
 @pytest.mark.parametrize("content_type", ["", "application/x-parquet", "text/plain", "text/*"])
