@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.render.recipes import recipes
+from pipeline.settings.model import Channel
 from pipeline.settings.transforms import Transform
 from pipeline.steps import view
 from pipeline.steps.child import to_asl
@@ -20,27 +21,9 @@ FEATURES = {
     "arguments": {"LABEL": "sales", "SHARE": 0.2, "ON": True},
 }
 CHANNELS = {
-    "raw": {
-        "prefix": "input-raw",
-        "made_by": "",
-        "use": "transform",
-        "content_type": "text/csv",
-        "sharded": False,
-    },
-    "train": {
-        "prefix": "",
-        "made_by": "features",
-        "use": "train",
-        "content_type": "text/csv",
-        "sharded": False,
-    },
-    "test": {
-        "prefix": "",
-        "made_by": "features",
-        "use": "evaluate",
-        "content_type": "text/csv",
-        "sharded": False,
-    },
+    "raw": Channel(prefix="input-raw", use="transform").model_dump(),
+    "train": Channel(made_by="features").model_dump(),
+    "test": Channel(made_by="features", use="evaluate").model_dump(),
 }
 
 

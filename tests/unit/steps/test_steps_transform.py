@@ -11,40 +11,17 @@ import pytest
 
 from pipeline.errors import DefinitionError
 from pipeline.render.recipes import recipes
+from pipeline.settings.model import Channel
 from pipeline.steps import view
 from pipeline.steps.child import to_asl
 
 Make = Callable[..., view.Settings]
 CHANGES: dict[str, Any] = {
     "pipeline.data.channels": {
-        "raw-ones": {
-            "prefix": "input-raw",
-            "made_by": "",
-            "use": "transform",
-            "content_type": "text/csv",
-            "sharded": False,
-        },
-        "train": {
-            "prefix": "",
-            "made_by": "features",
-            "use": "train",
-            "content_type": "text/csv",
-            "sharded": False,
-        },
-        "vectors": {
-            "prefix": "",
-            "made_by": "vectors",
-            "use": "train",
-            "content_type": "text/csv",
-            "sharded": False,
-        },
-        "held-out": {
-            "prefix": "",
-            "made_by": "features",
-            "use": "evaluate",
-            "content_type": "text/csv",
-            "sharded": False,
-        },
+        "raw-ones": Channel(prefix="input-raw", use="transform").model_dump(),
+        "train": Channel(made_by="features").model_dump(),
+        "vectors": Channel(made_by="vectors").model_dump(),
+        "held-out": Channel(made_by="features", use="evaluate").model_dump(),
     },
     "pipeline.transforms": {
         name: {
